@@ -1,0 +1,431 @@
+// Does the session's SSH_AUTH_SOCK lead to the forwarded agent?
+#include <algorithm>
+#include <array>
+
+#include "checks.h"
+#include "path.h"
+#include "words.h"
+
+namespace agentdoctor::checks {
+namespace {
+
+constexpr std::array<std::string_view, 5> kCodes = {
+    "remote-env-overridden", "remote-env-cleared", "remote-socket-dead",
+    "remote-identity-agent", "remote-keys-differ"};
+
+/// SSH_AUTH_SOCK of the session; nothing if unset or empty, which is the same
+/// to ssh since 8.0.
+std::optional<std::string> SessionSocket(const Facts& facts) {
+  const std::optional<std::string>& value = *facts.far.auth_sock;
+  return value && !value->empty() ? value : std::nullopt;
+}
+
+std::string StateWords(const Agent& agent) {
+  switch (agent.state) {
+    case AgentState::kAnswered:
+      return Count(agent.identities.size(), "identity", "identities");
+    case AgentState::kMissing:
+      return agent.link_target.empty()
+                 ? "No such file or directory"
+                 : "dangling link to " + agent.link_target;
+    case AgentState::kRefused:
+      return "Connection refused";
+    case AgentState::kDenied:
+      return "Permission denied";
+    case AgentState::kDropped:
+      return "closed without an answer";
+    case AgentState::kNotASocket:
+      return "not a socket";
+    case AgentState::kPathTooLong:
+      return "path too long for a socket";
+    case AgentState::kSilent:
+      return "no answer within the deadline";
+    case AgentState::kMalformed:
+      return "no valid agent message";
+    case AgentState::kListRefused:
+      return "refuses to list its keys";
+  }
+  return {};
+}
+
+std::string_view BaseName(std::string_view path) {
+  return path.substr(path.rfind('/') + 1);
+}
+
+Evidence AsEvidence(const StartupLine& line) {
+  return {.source = "start-up file",
+          .text = line.text,
+          .file = line.file,
+          .line = line.line};
+}
+
+std::vector<const StartupLine*> Lines(const Facts& facts) {
+  std::vector<const StartupLine*> lines;
+  if (const auto* known = facts.far.startup_lines.get())
+    for (const StartupLine& line : *known) lines.push_back(&line);
+  return lines;
+}
+
+/// The lines that act in `ssh HOST COMMAND`, whose effect the probe saw.
+std::vector<const StartupLine*> ActingLines(const Facts& facts) {
+  std::vector<const StartupLine*> lines = Lines(facts);
+  std::erase_if(lines, [](const StartupLine* line) {
+    return line->guarded || line->scope == StartupScope::kLogin ||
+           line->scope == StartupScope::kInteractive;
+  });
+  return lines;
+}
+
+Fix Guard(const StartupLine* line) {
+  if (!line)
+    return {.title =
+                "On the host, find the start-up file that does it, and let it "
+                "keep a forwarded agent",
+            .safety = Safety::kManual};
+  if (line->scope == StartupScope::kSession ||
+      line->effect == StartupEffect::kUnsets)
+    return {.title = "On the host, remove the setting at " + line->file + ":" +
+                     std::to_string(line->line),
+            .safety = Safety::kManual};
+  Edit edit{.file = line->file,
+            .line = line->line,
+            .text =
+                "if [ -z \"$SSH_CONNECTION\" ] || [ ! -S "
+                "\"$SSH_AUTH_SOCK\" ]; then\n  " +
+                line->text + "\nfi",
+            .replaces = true};
+  if (line->file.find("fish") != std::string::npos)
+    edit.text =
+        "if not set -q SSH_CONNECTION; or not test -S "
+        "\"$SSH_AUTH_SOCK\"\n    " +
+        line->text + "\nend";
+  else if (line->file.find("csh") != std::string::npos)
+    edit.text = "if ( ! $?SSH_CONNECTION ) then\n  " + line->text + "\nendif";
+  return {
+      .title = "On the host, keep a forwarded agent: guard what replaces it",
+      .safety = Safety::kManual,
+      .edits = {std::move(edit)}};
+}
+
+/// sshd itself began the session with \a value: no file of a shell did.
+bool CameFromSshd(const Facts& facts, const std::string& value) {
+  const auto* initial = facts.far.initial_auth_sock.get();
+  return initial && *initial && **initial == value;
+}
+
+/// The lines that can have put the session's value there: of the files that
+/// sshd reads where it handed the value over, else all.
+std::vector<const StartupLine*> Culprits(const Facts& facts) {
+  std::vector<const StartupLine*> lines = ActingLines(facts);
+  const std::optional<std::string> socket = SessionSocket(facts);
+  if (socket && CameFromSshd(facts, *socket))
+    std::erase_if(lines, [](const StartupLine* line) {
+      return line->scope != StartupScope::kSession;
+    });
+  return lines;
+}
+
+/// Adds what sshd handed over and which lines replaced it.
+void AddCulprits(const Facts& facts, const HandedOver& handed,
+                 Finding& finding) {
+  if (const auto* initial = facts.far.initial_auth_sock.get();
+      initial && *initial)
+    finding.evidence.push_back(
+        {.source = Probe(facts),
+         .text = "handed over: SSH_AUTH_SOCK=" + **initial});
+  for (const std::string& socket : handed.sockets) {
+    const Agent* agent = FindAgent(facts.far, socket);
+    finding.evidence.push_back(
+        {.source = Probe(facts),
+         .text = "sshd's socket: " + socket +
+                 (agent ? ": " + StateWords(*agent) : std::string())});
+  }
+  const auto lines = Culprits(facts);
+  for (const StartupLine* line : lines)
+    finding.evidence.push_back(AsEvidence(*line));
+  const std::optional<std::string> socket = SessionSocket(facts);
+  if (lines.empty() && socket && CameFromSshd(facts, *socket))
+    finding.fixes.push_back(
+        {.title = "On the host, remove it where sshd takes it from: SetEnv in "
+                  "sshd_config, ~/.ssh/environment or PAM (pam_env, "
+                  "/etc/environment)",
+         .safety = Safety::kManual});
+  else
+    finding.fixes.push_back(Guard(lines.empty() ? nullptr : lines.front()));
+}
+
+std::string Culprit(const Facts& facts) {
+  const auto lines = Culprits(facts);
+  if (lines.empty()) return {};
+  return " (" + lines.front()->file + ":" +
+         std::to_string(lines.front()->line) + ")";
+}
+
+void JudgeCleared(const Facts& facts, const HandedOver& handed,
+                  Answer& answer) {
+  const auto* initial = facts.far.initial_auth_sock.get();
+  const bool seen = initial && *initial && !(*initial)->empty();
+  Finding finding{
+      .code = "remote-env-cleared",
+      .certainty = seen ? Certainty::kProven : Certainty::kLikely,
+      .summary = "sshd made an agent socket, but a start-up file on " +
+                 facts.request.destination + " unsets SSH_AUTH_SOCK" +
+                 Culprit(facts),
+      .explanation =
+          "The forwarded agent is there; programs only are not told "
+          "where.",
+      .evidence = {
+          {.source = Probe(facts), .text = "SSH_AUTH_SOCK is not set"}}};
+  AddCulprits(facts, handed, finding);
+  answer.findings.push_back(std::move(finding));
+}
+
+void JudgeOverridden(const Facts& facts, const HandedOver& handed,
+                     const Agent& agent, Answer& answer) {
+  const bool dead = agent.state != AgentState::kAnswered;
+  Finding finding{
+      .code = "remote-env-overridden",
+      .summary = "SSH_AUTH_SOCK on " + facts.request.destination +
+                 " was replaced" + Culprit(facts) + ": it names " + agent.path +
+                 (dead ? ", where no agent answers"
+                       : ", another agent than the forwarded one"),
+      .explanation =
+          CameFromSshd(facts, agent.path)
+              ? "sshd made a socket for the forwarded agent, but began the "
+                "session with another one: SetEnv in sshd_config, "
+                "~/.ssh/environment or PAM say so. No start-up file of the "
+                "shell did."
+              : "sshd made a socket for the forwarded agent, but something put "
+                "another one into its place: a start-up file of the shell, "
+                "~/.ssh/environment, PAM, or SetEnv in sshd_config.",
+      .evidence = {
+          {.source = Probe(facts),
+           .text = "SSH_AUTH_SOCK=" + agent.path + ": " + StateWords(agent)}}};
+  AddCulprits(facts, handed, finding);
+  answer.findings.push_back(std::move(finding));
+}
+
+void JudgeDead(const Facts& facts, const Agent& agent, Answer& answer) {
+  const auto* here = facts.near.auth_sock.get();
+  const bool leaked = here && *here && **here == agent.path &&
+                      LookAtHandedOver(facts).made == false;
+  Finding finding{
+      .code = "remote-socket-dead",
+      .summary = "SSH_AUTH_SOCK on " + facts.request.destination + " names " +
+                 agent.path + ", where no agent answers: " + StateWords(agent),
+      .evidence = {
+          {.source = Probe(facts),
+           .text = "SSH_AUTH_SOCK=" + agent.path + ": " + StateWords(agent)}}};
+  if (leaked)
+    finding.explanation =
+        "It is this machine's own value, passed on by SendEnv and AcceptEnv; "
+        "sshd would have replaced it if it had granted forwarding.";
+  else if (agent.state == AgentState::kDropped)
+    finding.explanation =
+        "The socket is sshd's, but at this end of the connection no agent took "
+        "the request.";
+  else if (agent.state == AgentState::kMissing &&
+           LookAtHandedOver(facts).made == true)
+    finding.explanation =
+        "sshd made the socket, and something has removed it since (a cleaner "
+        "of /tmp): only a new connection brings it back.";
+  else if (agent.state == AgentState::kMissing ||
+           agent.state == AgentState::kRefused)
+    finding.explanation =
+        "The connection or the agent that made this socket "
+        "is gone.";
+  else
+    finding.explanation =
+        "Something is there, but it does not serve as an agent.";
+  for (const StartupLine* line : ActingLines(facts))
+    finding.evidence.push_back(AsEvidence(*line));
+  finding.fixes = {{.title = "Connect anew, once the cause is removed",
+                    .safety = Safety::kManual,
+                    .commands = {Ssh(facts)}}};
+  answer.findings.push_back(std::move(finding));
+}
+
+/// Keys that appear on the host against those of the agent forwarded.
+void JudgeKeys(const Facts& facts, const Agent& agent, Answer& answer) {
+  const Agent* near = ForwardedAgent(facts);
+  if (!near || near->state != AgentState::kAnswered) return;
+  const auto here = Fingerprints(*near);
+  const auto there = Fingerprints(agent);
+  std::vector<std::string> foreign, hidden;
+  for (const Identity& identity : agent.identities)
+    if (!here.contains(identity.fingerprint))
+      foreign.push_back(KeyName(identity));
+  for (const Identity& identity : near->identities)
+    if (!there.contains(identity.fingerprint))
+      hidden.push_back(KeyName(identity));
+  if (!foreign.empty()) {
+    // Through a master this is mux-master-other-agent or mux-leaks-forwarding.
+    if (ThroughMaster(facts)) return;
+    answer.findings.push_back(
+        {.code = "remote-keys-differ",
+         .severity = Severity::kWarning,
+         .summary = Count(foreign.size(), "key", "keys") + " on " +
+                    facts.request.destination + " that the agent at " +
+                    near->path + " does not hold",
+         .explanation = "Another agent answers there than the one you have "
+                        "here, or its keys changed in between.",
+         .evidence = {{.source = Probe(facts), .text = List(foreign)},
+                      {.source = "agent protocol",
+                       .text = near->path + ": " +
+                               Count(here.size(), "identity", "identities")}},
+         .fixes = {{.title = "Find out which agent it is, before a server "
+                             "takes you for somebody else",
+                    .safety = Safety::kManual}}});
+  } else if (!hidden.empty()) {
+    answer.findings.push_back(
+        {.code = "remote-keys-differ",
+         .severity = Severity::kInfo,
+         .summary = Count(hidden.size(), "key", "keys") +
+                    " of the agent can't be seen on " +
+                    facts.request.destination,
+         .explanation = "Keys added with `ssh-add -h` are hidden where their "
+                        "constraints do not let them be used.",
+         .evidence = {{.source = "agent protocol", .text = List(hidden)}}});
+  }
+}
+
+void JudgeSocket(const Facts& facts, Answer& answer) {
+  const std::optional<std::string> socket = SessionSocket(facts);
+  const HandedOver handed = LookAtHandedOver(facts);
+  if (!socket) {
+    if (handed.made == true) {
+      JudgeCleared(facts, handed, answer);
+      return;
+    }
+    throw FactUnknown(
+        "no agent was forwarded into the session: SSH_AUTH_SOCK is not set");
+  }
+  const Agent* agent = FindAgent(facts.far, *socket);
+  if (!agent) throw FactUnknown(WhyNotAsked(facts, *socket));
+  const bool sshds =
+      std::ranges::find(handed.sockets, *socket) != handed.sockets.end() ||
+      std::ranges::find(handed.sockets, agent->link_target) !=
+          handed.sockets.end();
+  if (agent->state != AgentState::kAnswered) {
+    if (handed.made == true && !sshds)
+      JudgeOverridden(facts, handed, *agent, answer);
+    else
+      JudgeDead(facts, *agent, answer);
+    return;
+  }
+  if (handed.made == false)
+    throw FactUnknown(
+        "no agent was forwarded into the session: SSH_AUTH_SOCK "
+        "names an agent of the host's own, " +
+        *socket);
+  const std::optional<bool> ours = IsForwardedAgent(facts, *agent);
+  if (ours == false && !handed.made)
+    throw FactUnknown(
+        "whether sshd made a socket for this connection can't be seen");
+  if (ours == false) {
+    JudgeOverridden(facts, handed, *agent, answer);
+    return;
+  }
+  answer.summary = Count(agent->identities.size(), "identity", "identities") +
+                   " at " + *socket;
+  if (ours == true) JudgeKeys(facts, *agent, answer);
+}
+
+/// A link that is renewed at each login (~/.ssh/ssh_auth_sock), or a socket
+/// that leads to the forwarded agent all the same.
+bool KeepsTheAgent(const Facts& facts, const StartupLine& line) {
+  if (line.effect != StartupEffect::kSets) return false;
+  if (line.text.find("ssh_auth_sock") != std::string::npos) return true;
+  return std::ranges::any_of(facts.far.agents, [&](const Agent& agent) {
+    return agent.state == AgentState::kAnswered &&
+           line.text.find(BaseName(agent.path)) != std::string::npos &&
+           IsForwardedAgent(facts, agent) == true;
+  });
+}
+
+/// `ssh HOST COMMAND` works, and `ssh HOST` would not.
+void JudgeOtherShells(const Facts& facts, Answer& answer) {
+  const bool overridden =
+      std::ranges::any_of(answer.findings, [](const Finding& finding) {
+        return finding.code == "remote-env-overridden" ||
+               finding.code == "remote-env-cleared";
+      });
+  if (overridden) return;
+  const StartupLine* first = nullptr;
+  Finding finding{.code = "remote-env-overridden",
+                  .severity = Severity::kWarning,
+                  .certainty = Certainty::kLikely};
+  for (const StartupLine* line : Lines(facts)) {
+    const bool other = line->scope == StartupScope::kLogin ||
+                       line->scope == StartupScope::kInteractive;
+    if (!other || line->guarded || KeepsTheAgent(facts, *line)) continue;
+    if (!first) first = line;
+    finding.evidence.push_back(AsEvidence(*line));
+  }
+  if (!first) return;
+  finding.summary =
+      first->file + ":" + std::to_string(first->line) + " on " +
+      facts.request.destination +
+      (first->effect == StartupEffect::kStartsAgent
+           ? " starts an agent of its own"
+       : first->effect == StartupEffect::kUnsets ? " unsets SSH_AUTH_SOCK"
+                                                 : " replaces SSH_AUTH_SOCK") +
+      (first->scope == StartupScope::kLogin ? " in login shells"
+                                            : " in interactive shells");
+  finding.explanation =
+      "Commands run by ssh see the forwarded agent; a shell "
+      "that you open on the host probably does not.";
+  finding.fixes = {Guard(first)};
+  answer.findings.push_back(std::move(finding));
+}
+
+void JudgeIdentityAgent(const Facts& facts, Answer& answer) {
+  const std::string& option = *facts.far.identity_agent;
+  if (option.empty() || option == "SSH_AUTH_SOCK" ||
+      option == "$SSH_AUTH_SOCK" || option == SessionSocket(facts))
+    return;
+  const Agent* agent = FindAgent(facts.far, option);
+  if (agent && agent->state == AgentState::kAnswered &&
+      IsForwardedAgent(facts, *agent) != false)
+    return;
+  answer.findings.push_back(
+      {.code = "remote-identity-agent",
+       .severity = Severity::kWarning,
+       .summary = "ssh on " + facts.request.destination +
+                  " ignores the forwarded agent: its configuration says "
+                  "IdentityAgent " +
+                  option,
+       .explanation = "IdentityAgent replaces SSH_AUTH_SOCK inside ssh, while "
+                      "`ssh-add -l` there shows the forwarded agent. Often "
+                      "the line came along with synchronised dotfiles.",
+       .evidence = {{.source = "ssh -G on " + facts.request.destination,
+                     .text = "identityagent " + option}},
+       .fixes = {{.title = "On the host, let it hold only where no agent is "
+                           "forwarded",
+                  .safety = Safety::kManual,
+                  .edits = {{.file = "~/.ssh/config",
+                             .text = "Match exec \"test -z "
+                                     "\\\"$SSH_CONNECTION\\\"\"\n"
+                                     "  IdentityAgent " +
+                                     option}}}}});
+}
+
+Answer Run(const Facts& facts) {
+  Answer answer;
+  ProbedSession(facts);
+  Ask(answer, [&] { JudgeSocket(facts, answer); });
+  JudgeOtherShells(facts, answer);
+  if (facts.far.identity_agent.known()) JudgeIdentityAgent(facts, answer);
+  return answer;
+}
+
+}  // namespace
+
+constinit const Check kRemoteSocket{
+    .id = "remote-socket",
+    .stage = Stage::kSession,
+    .title = "SSH_AUTH_SOCK on the host leads to the forwarded agent",
+    .run = Run,
+    .codes = kCodes};
+
+}  // namespace agentdoctor::checks

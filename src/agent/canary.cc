@@ -1,0 +1,137 @@
+#include "agent/canary.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <random>
+#include <system_error>
+#include <vector>
+
+#include "agent/client.h"
+#include "agent/wire.h"
+
+namespace agentdoctor {
+namespace {
+
+/// More clients at a time wait in the listener's queue.
+constexpr std::size_t kMaxClients = 16;
+
+struct Client {
+  Fd fd;
+  std::string received;
+};
+
+std::string RandomKey() {
+  std::random_device random;
+  std::string key;
+  while (key.size() < 32) key += static_cast<char>(random() & 0xff);
+  return key;
+}
+
+Fd Accept(const Fd& listener) {
+#ifdef __linux__
+  return Fd(
+      accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+#else
+  Fd fd(accept(listener.get(), nullptr, nullptr));
+  if (fd) {
+    fcntl(fd.get(), F_SETFD, FD_CLOEXEC);
+    fcntl(fd.get(), F_SETFL, O_NONBLOCK);
+  }
+  return fd;
+#endif
+}
+
+std::string AnswerTo(std::string_view message, std::string_view blob) {
+  try {
+    WireReader reader(message);
+    const unsigned char type = reader.Byte();
+    if (type == kRequestIdentities)
+      return static_cast<char>(kIdentitiesAnswer) + WireUint32(1) +
+             WireString(blob) + WireString("agentdoctor canary");
+    // Since 8.9 ssh binds every forwarded connection, and gives up if it can't.
+    if (type == kExtension && reader.String() == kSessionBind)
+      return {static_cast<char>(kAgentSuccess)};
+  } catch (const std::invalid_argument&) {
+  }
+  return {static_cast<char>(kAgentFailure)};
+}
+
+// Reads what there is and answers every whole message; false: hang up.
+bool Talk(Client& client, std::string_view blob) {
+  std::array<char, 16384> piece;
+  const ssize_t got = read(client.fd.get(), piece.data(), piece.size());
+  if (got < 0) return errno == EAGAIN || errno == EINTR;
+  if (got == 0) return false;
+  client.received.append(piece.data(), static_cast<std::size_t>(got));
+  while (client.received.size() >= 4) {
+    const std::uint32_t size = WireReader(client.received).Uint32();
+    if (size > kMaxAgentMessage) return false;
+    if (client.received.size() - 4 < size) break;
+    const std::string answer = WireString(
+        AnswerTo(std::string_view(client.received).substr(4, size), blob));
+    client.received.erase(0, 4 + std::size_t{size});
+    // Whoever lets answers pile up is no ssh.
+    if (WriteAll(client.fd.get(), answer, {}) != IoResult::kOk) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+Canary::Canary(std::string path)
+    : path_(std::move(path)),
+      blob_(WireString("ssh-ed25519") + WireString(RandomKey())),
+      fingerprint_(Fingerprint(blob_)) {
+  std::array<int, 2> ends{};
+#ifdef __linux__
+  const int result = pipe2(ends.data(), O_CLOEXEC);
+#else
+  const int result = pipe(ends.data());
+#endif
+  if (result != 0)
+    throw std::system_error(errno, std::generic_category(), "pipe");
+  stop_read_ = Fd(ends[0]);
+  stop_write_ = Fd(ends[1]);
+  for (const int end : ends) fcntl(end, F_SETFD, FD_CLOEXEC);
+  listener_ = ListenUnix(path_);
+  thread_ = std::thread([this] { Serve(); });
+}
+
+Canary::~Canary() {
+  // Not close(): another thread's child may hold the pipe too.
+  const char byte = 0;
+  [[maybe_unused]] const ssize_t written = write(stop_write_.get(), &byte, 1);
+  thread_.join();
+  unlink(path_.c_str());
+}
+
+void Canary::Serve() {
+  std::vector<Client> clients;
+  while (true) {
+    std::vector<pollfd> polled{{stop_read_.get(), POLLIN, 0}};
+    for (const Client& client : clients)
+      polled.push_back({client.fd.get(), POLLIN, 0});
+    if (clients.size() < kMaxClients)
+      polled.push_back({listener_.get(), POLLIN, 0});
+    if (poll(polled.data(), static_cast<nfds_t>(polled.size()), -1) < 0) {
+      if (errno == EINTR) continue;
+      return;
+    }
+    if (polled[0].revents != 0) return;
+    const bool waiting =
+        clients.size() < kMaxClients && polled.back().revents != 0;
+    for (std::size_t i = clients.size(); i-- > 0;) {
+      if (polled[i + 1].revents != 0 && !Talk(clients[i], blob_))
+        clients.erase(clients.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+    if (!waiting) continue;
+    if (Fd fd = Accept(listener_)) clients.push_back({std::move(fd), {}});
+  }
+}
+
+}  // namespace agentdoctor

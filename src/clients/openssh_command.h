@@ -1,0 +1,66 @@
+// The argv of every ssh that OpenSSH is asked to run, as a pure function of
+// the facts: which options neutralise what the configuration would set off.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "agentdoctor/facts.h"
+#include "clients/client.h"
+
+namespace agentdoctor {
+
+/// 902 for "OpenSSH_9.2p1", 0 if it can't be read; compare with Release(9, 2).
+int OpenSshRelease(const std::string& version);
+constexpr int Release(int major, int minor) { return major * 100 + minor; }
+
+/// A host on the way, with its own configuration.
+struct JumpHost {
+  std::string host = {};  ///< as ProxyJump names it: [user@]host[:port]
+  ClientConfig config = {};
+};
+
+/// The hosts a ProxyJump value names, from here to the destination.
+std::vector<std::string> SplitProxyJump(const std::string& value);
+
+/// "dave@[::1]:2222" in its parts.
+struct JumpName {
+  std::string user = {};
+  std::string host = {};
+  std::string port = {};
+};
+JumpName ParseJumpHost(const std::string& host);
+
+/// What a login needs to know beside the facts.
+struct Precautions {
+  /// A file of ours, in front of the user's: takes the host keys that the
+  /// user's StrictHostKeyChecking would accept and write down.  Empty: none.
+  std::string known_hosts = {};
+  std::vector<JumpHost> jumps = {};  ///< from here to the destination
+  Milliseconds step_limit{10000};
+};
+
+/// Whether a login may write to the first of the known_hosts files without
+/// asking: an unknown host's key, or the address of a known one.
+bool WritesKnownHosts(const ClientConfig& config);
+
+/// ConnectTimeout for one connection: the user's where it is larger.
+Milliseconds ConnectLimit(const ClientConfig& config, Milliseconds step_limit);
+
+/// One session on the user's own path.
+std::vector<std::string> SessionCommand(const Facts& facts,
+                                        const std::string& remote_command,
+                                        const Precautions& precautions);
+
+/// A private master that forwards \a canary: -M -N -S \a control_socket.
+std::vector<std::string> ControlCommand(const Facts& facts,
+                                        const std::string& control_socket,
+                                        const std::string& canary,
+                                        const Precautions& precautions);
+
+/// The form of `ssh -O COMMAND` that can never open a connection.
+std::vector<std::string> MasterCommand(const std::string& ssh,
+                                       const std::string& socket,
+                                       const std::string& command);
+
+}  // namespace agentdoctor

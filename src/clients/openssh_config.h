@@ -1,0 +1,35 @@
+// OpenSSH's configuration: values from `ssh -G`, places from its -vvv trace.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "agentdoctor/facts.h"
+#include "clients/client.h"
+
+namespace agentdoctor {
+
+/// Runs `ssh -G -vvv` once (it executes Match exec) and reads both streams.
+Resolution ResolveOpenSsh(const Request& request, Milliseconds limit);
+
+/// The pieces, for tests: values from standard output, places from the trace.
+/// \a read_file maps a path to its text ("" if it can't be read).
+ClientConfig ParseConfig(
+    const Request& request, const std::string& values, const std::string& trace,
+    const std::function<std::string(const std::string&)>& read_file);
+
+/// The agent that would be forwarded / used to log in (notes on IdentityAgent
+/// and ForwardAgent: ssh.c), given this environment.
+AgentChoice ForwardedAgent(
+    const ClientConfig& config,
+    const std::function<std::optional<std::string>(const std::string&)>&
+        environment);
+AgentChoice PrimaryAgent(
+    const ClientConfig& config,
+    const std::function<std::optional<std::string>(const std::string&)>&
+        environment);
+
+/// The first value of a keyword (lower case), or "".
+std::string FirstValue(const ClientConfig& config, const std::string& keyword);
+
+}  // namespace agentdoctor

@@ -1,0 +1,59 @@
+// Reading ssh's messages: what -v and plain standard error say.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agentdoctor/facts.h"
+
+namespace agentdoctor {
+
+/// Reads ssh's standard error line by line, as it comes.
+class TranscriptReader {
+ public:
+  void Line(std::string_view line);
+  const Transcript& transcript() const { return transcript_; }
+
+  /// Why no session came about, if the messages say so.
+  std::optional<TransportFault> Fault() const;
+
+  /// ssh began to make a connection of its own.
+  bool connecting() const { return connecting_; }
+
+  /// The last line, debug messages included: what ssh was doing.
+  const std::string& last_line() const { return last_line_; }
+
+ private:
+  void BeginConnection(std::string_view version);
+  void AcceptKey(std::string_view identity);
+  void RefuseKey();
+  void Authenticate(std::string_view method);
+  void HearServer(std::string_view text);
+  void BlameHostKey(std::string_view line);
+  void DenyLogin(std::string_view line);
+  void Blame(std::string code, std::string_view line);
+  void AskPerson(std::string_view line);
+  void UpdateKeyOptions();
+
+  Transcript transcript_;
+  /// All options that the server announced on this connection, in order.
+  std::vector<KeyOptions> announced_;
+  std::optional<TransportFault> fault_;
+  /// What the end of a connection means if nothing else explains it.
+  std::optional<TransportFault> weak_fault_;
+  bool connecting_ = false;
+  bool through_proxy_ = false;
+  bool in_session_ = false;  ///< standard error is the remote's, too
+  bool key_tried_ = false;   ///< ssh signed, or tried to
+  bool partial_ = false;     ///< a method worked, and another must follow
+  std::string offered_;      ///< the key that the server has not judged yet
+  std::vector<std::string> refused_;
+  std::string host_key_code_;
+  std::string greeting_;     ///< what a server said instead of its version
+  std::string proxy_words_;  ///< the last message before the connection ended
+  std::string last_line_;
+};
+
+}  // namespace agentdoctor

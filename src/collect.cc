@@ -1,0 +1,152 @@
+#include "collect.h"
+
+#include <algorithm>
+#include <chrono>
+#include <ctime>
+#include <future>
+#include <string>
+#include <vector>
+
+#include "probes/local_side.h"
+#include "probes/remote_side.h"
+#include "system/interrupt.h"
+
+namespace agentdoctor {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+std::int64_t MillisecondsSince(Clock::time_point start) {
+  return std::chrono::duration_cast<Milliseconds>(Clock::now() - start).count();
+}
+
+void Resolve(Facts& facts, Client& client) {
+  // Looking around may wait for an agent that a file names, `ssh -G` for a
+  // Match exec; neither needs the other.
+  auto near = std::async(std::launch::async, LookAround);
+  Resolution resolution = client.Resolve(facts.request);
+  facts.link.version = std::move(resolution.version);
+  facts.link.config = std::move(resolution.config);
+  facts.link.forwarded = std::move(resolution.forwarded);
+  facts.link.primary = std::move(resolution.primary);
+  facts.near = near.get();
+}
+
+/// The agents that count, each once: forwarded, used to log in, and the one of
+/// the environment.
+std::vector<std::string> AgentsThatCount(const Facts& facts) {
+  std::vector<std::string> paths;
+  const auto add = [&paths](const std::optional<std::string>& path) {
+    if (path && !path->empty() &&
+        std::ranges::find(paths, *path) == paths.end())
+      paths.push_back(*path);
+  };
+  if (const AgentChoice* forwarded = facts.link.forwarded.get())
+    add(forwarded->path);
+  if (const AgentChoice* primary = facts.link.primary.get()) add(primary->path);
+  if (const auto* auth_sock = facts.near.auth_sock.get()) add(*auth_sock);
+  return paths;
+}
+
+void LookAtNearSide(Facts& facts, Client& client, const RunOptions& options) {
+  auto sharing = std::async(std::launch::async, [&]() -> Fact<Sharing> {
+    const ClientConfig* config = facts.link.config.get();
+    if (!config) return Unknown{facts.link.config.reason()};
+    return client.LookForMasters(facts.request, *config);
+  });
+  Side side = facts.near;
+  AskAgents(side, AgentsThatCount(facts), {}, options.local_limit);
+  facts.link.sharing = sharing.get();
+  facts.near = std::move(side);
+}
+
+/// Other agents are only a way out, so nothing waits for them: they are asked
+/// while the session is under way.  Which there are is seen before it: on a
+/// host that is this machine, sshd is about to make another one.
+std::future<Side> AskOtherAgents(const Facts& facts,
+                                 const RunOptions& options) {
+  return std::async(std::launch::async,
+                    [side = facts.near, candidates = AgentCandidates(),
+                     limit = options.local_limit]() mutable {
+                      AskAgents(side, {}, candidates, limit);
+                      return side;
+                    });
+}
+
+void OpenSession(Facts& facts, Client& client) {
+  const ProbeCommand probe = MakeProbeCommand();
+  SessionResult result = client.OpenSession(facts, probe);
+  facts.link.session = std::move(result.session);
+  if (facts.link.session->end != SessionEnd::kProbed) return;
+  facts.far = ParseProbe(result.probe_output);
+  // Agents that nothing over there can ask are asked through the master.
+  std::erase_if(facts.far.agents_not_asked, [&](const auto& not_asked) {
+    std::optional<Agent> answer = client.AskRemoteAgent(facts, not_asked.first);
+    if (!answer) return false;
+    facts.far.agents.push_back(std::move(*answer));
+    return true;
+  });
+}
+
+void MakeControlLogin(Facts& facts, Client& client) {
+  const ProbeCommand probe = MakeProbeCommand();
+  ControlResult result =
+      client.MakeControlLogin(facts, ControlMayProbe(facts) ? &probe : nullptr);
+  if (!result.probe_output.empty())
+    result.control.far = ParseProbe(result.probe_output);
+  else if (result.control.far.pending())
+    result.control.far = Unknown{"the control login carried no probe"};
+  facts.link.control = std::move(result.control);
+}
+
+}  // namespace
+
+Facts Collect(const Request& request, Client& client, const RunOptions& options,
+              ControlMode control) {
+  const Clock::time_point start = Clock::now();
+  Facts facts;
+  facts.request = request;
+  facts.collected = std::time(nullptr);
+  facts.link.client = "openssh";
+
+  std::future<Side> near;
+  Plan plan = Next(facts, control);
+  for (; plan.next != Experiment::kNone && !Interrupted();
+       plan = Next(facts, control)) {
+    switch (plan.next) {
+      case Experiment::kResolve:
+        Resolve(facts, client);
+        break;
+      case Experiment::kNearSide:
+        LookAtNearSide(facts, client, options);
+        near = AskOtherAgents(facts, options);
+        break;
+      case Experiment::kSession:
+        OpenSession(facts, client);
+        break;
+      case Experiment::kControl:
+        MakeControlLogin(facts, client);
+        break;
+      case Experiment::kNone:
+        break;
+    }
+  }
+
+  if (near.valid()) facts.near = near.get();
+  facts.interrupted = Interrupted();
+  if (facts.interrupted) {
+    if (facts.link.session.pending())
+      facts.link.session = Unknown{"interrupted"};
+    if (facts.link.control.pending())
+      facts.link.control = Unknown{"interrupted"};
+  } else {
+    if (facts.link.session.pending())
+      facts.link.session = Unknown{plan.because};
+    if (facts.link.control.pending())
+      facts.link.control = NotNeeded{plan.because};
+  }
+  facts.duration_ms = MillisecondsSince(start);
+  return facts;
+}
+
+}  // namespace agentdoctor

@@ -1,0 +1,301 @@
+#include "diagnose.h"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <optional>
+
+#include "path.h"
+#include "words.h"
+
+namespace agentdoctor {
+namespace {
+
+using Findings = std::vector<ReportedFinding>;
+
+bool IsError(const ReportedFinding& reported) {
+  return reported.finding.severity == Severity::kError;
+}
+
+/// What other faults bring about; everything else is a cause by itself.
+bool IsSymptom(std::string_view code) {
+  return code == "remote-socket-dead" || code == "remote-keys-differ" ||
+         code.starts_with("next-hop-");
+}
+
+/// No session came about (or two that can't be compared), so nothing is known
+/// about forwarding itself.
+bool IsTransportFault(const ReportedFinding& reported) {
+  return reported.stage == Stage::kConnection && IsError(reported) &&
+         reported.finding.code != "forwarding-disabled-by-host-key";
+}
+
+bool Contains(std::initializer_list<std::string_view> codes,
+              std::string_view code) {
+  return std::ranges::find(codes, code) != codes.end();
+}
+
+const ReportedFinding* Find(const Findings& findings, std::string_view code) {
+  const auto found =
+      std::ranges::find_if(findings, [code](const ReportedFinding& reported) {
+        return reported.finding.code == code;
+      });
+  return found == findings.end() ? nullptr : &*found;
+}
+
+/// The agent that the session really has; null if none answers.
+const Agent* WorkingAgent(const Facts& facts) {
+  const Session* session = facts.link.session.get();
+  if (!session || session->end != SessionEnd::kProbed) return nullptr;
+  const Agent* agent = checks::HandedOverAgent(facts);
+  return agent && agent->state == AgentState::kAnswered ? agent : nullptr;
+}
+
+/// Whether a session with \a agent shows that what the finding says of new
+/// connections does not hold in it.  A missing key only does if it is there.
+bool Disproved(const Facts& facts, const ReportedFinding& reported,
+               const Agent& agent) {
+  if (reported.stage != Stage::kAgent && reported.stage != Stage::kClient)
+    return false;
+  if (!IsError(reported)) return false;
+  const std::string& code = reported.finding.code;
+  if (Contains({"agent-empty", "agent-locked"}, code))
+    return !agent.identities.empty();
+  if (code == "agent-key-missing") {
+    const std::string& key = facts.request.key_fingerprint.empty()
+                                 ? facts.request.key
+                                 : facts.request.key_fingerprint;
+    return std::ranges::any_of(agent.identities, [&](const Identity& identity) {
+      return identity.fingerprint == key;
+    });
+  }
+  return true;
+}
+
+/// What is left of a check whose findings were taken over by another's.
+struct Relief {
+  Status status = Status::kPass;
+  std::string summary = {};
+};
+using Reliefs = std::map<std::string, Relief>;
+
+/// It reports works-only-through-master.
+constexpr std::string_view kSharingCheck = "control-master";
+
+/// What works is not broken.  Through a live master the findings about a new
+/// connection become one warning; in a fresh session they were seen not to
+/// hold (an agent that was only busy when it was asked).
+void RespectWhatWorks(const Facts& facts, const std::vector<Examined>& examined,
+                      Findings& findings, Reliefs& reliefs) {
+  const Agent* agent = WorkingAgent(facts);
+  if (!agent) return;
+  const auto disproved = [&](const ReportedFinding& reported) {
+    return Disproved(facts, reported, *agent);
+  };
+  if (!checks::ThroughMaster(facts)) {
+    // Our deliberately malformed session-bind is no proof against a real one
+    // that was seen to work.
+    std::erase_if(findings, [&](const ReportedFinding& reported) {
+      return disproved(reported) &&
+             reported.finding.code == "agent-drops-extensions";
+    });
+    for (ReportedFinding& reported : findings)
+      if (disproved(reported)) {
+        reported.finding.severity = Severity::kInfo;
+        reported.finding.certainty = Certainty::kLikely;
+        reported.finding.explanation +=
+            " The session has the agent all the same.";
+      }
+    return;
+  }
+
+  Finding warning{.code = "works-only-through-master",
+                  .severity = Severity::kWarning};
+  std::string codes, summaries;
+  for (const ReportedFinding& reported : findings) {
+    if (!disproved(reported)) continue;
+    const Finding& finding = reported.finding;
+    codes += (codes.empty() ? "" : ", ") + finding.code;
+    summaries += (summaries.empty() ? "" : "; ") + finding.summary;
+    if (finding.certainty == Certainty::kLikely)
+      warning.certainty = Certainty::kLikely;
+    warning.evidence.insert(warning.evidence.end(), finding.evidence.begin(),
+                            finding.evidence.end());
+    warning.fixes.insert(warning.fixes.end(), finding.fixes.begin(),
+                         finding.fixes.end());
+    reliefs[reported.check] = {Status::kWarn, finding.summary};
+  }
+  if (codes.empty()) return;
+  warning.summary =
+      "forwarding works only through the master that is running; a new "
+      "connection would have no agent (" +
+      codes + "): " + summaries;
+  warning.explanation =
+      "The master was made when things were different. When it ends, "
+      "forwarding ends with it.";
+  warning.evidence.push_back({.source = "probe through the master",
+                              .text = agent->path + ": " +
+                                      checks::Count(agent->identities.size(),
+                                                    "identity", "identities")});
+  std::erase_if(findings, disproved);
+  const bool wanted = std::ranges::any_of(examined, [&](const Examined& each) {
+    return each.check->id == kSharingCheck &&
+           std::ranges::find(each.left_out, warning.code) ==
+               each.left_out.end();
+  });
+  if (!wanted) return;
+  const auto later =
+      std::ranges::find_if(findings, [](const ReportedFinding& reported) {
+        return reported.stage > Stage::kSharing;
+      });
+  findings.insert(later, {.finding = std::move(warning),
+                          .check = std::string(kSharingCheck),
+                          .stage = Stage::kSharing});
+}
+
+/// A name that resolves nowhere and that no Host or Match line knows is a
+/// misspelt name, not a host for which forwarding was forgotten.
+void RespectMisspelling(const Facts& facts, Findings& findings,
+                        Reliefs& reliefs) {
+  const ClientConfig* config = facts.link.config.get();
+  if (!config || config->named || !Find(findings, "name-not-resolved")) return;
+  const auto about_the_name = [](const ReportedFinding& reported) {
+    return Contains(
+        {"forwarding-not-requested", "forwarding-disabled-by-config",
+         "forward-agent-shadowed", "host-alias-mismatch"},
+        reported.finding.code);
+  };
+  for (const ReportedFinding& reported : findings)
+    if (about_the_name(reported))
+      reliefs[reported.check] = {
+          Status::kSkip,
+          "no Host or Match line knows the name " + facts.request.destination};
+  std::erase_if(findings, about_the_name);
+}
+
+void TieConsequences(Findings& findings) {
+  for (ReportedFinding& symptom : findings) {
+    if (!IsSymptom(symptom.finding.code)) continue;
+    for (const ReportedFinding& cause : findings) {
+      if (&cause == &symptom) break;  // only what comes earlier explains it
+      if (!IsError(cause) || IsSymptom(cause.finding.code)) continue;
+      symptom.consequence_of = cause.finding.code;
+      break;
+    }
+  }
+}
+
+bool IsCause(const ReportedFinding& reported) {
+  return reported.consequence_of.empty();
+}
+
+/// A forced command answered, and the control login was granted forwarding:
+/// the server forwards, only what comes of it can't be seen.
+bool GrantedBehindForcedCommand(const Facts& facts) {
+  const Session* session = facts.link.session.get();
+  const Control* control = facts.link.control.get();
+  return session && session->end == SessionEnd::kNoProbe && control &&
+         control->granted.value_or(false);
+}
+
+Verdict Judge(const Facts& facts, const Findings& findings) {
+  if (facts.interrupted) return Verdict::kUndetermined;
+  const auto broken = [](const ReportedFinding& reported) {
+    return IsCause(reported) && IsError(reported) &&
+           !IsTransportFault(reported);
+  };
+  if (std::ranges::any_of(findings, broken)) return Verdict::kBroken;
+  if (std::ranges::any_of(findings, IsTransportFault))
+    return Verdict::kUndetermined;
+  if (GrantedBehindForcedCommand(facts)) return Verdict::kDegraded;
+  if (!checks::ForwardingWorks(facts)) return Verdict::kUndetermined;
+  const auto warns = [](const ReportedFinding& reported) {
+    return reported.finding.severity == Severity::kWarning;
+  };
+  return std::ranges::any_of(findings, warns) ? Verdict::kDegraded
+                                              : Verdict::kHealthy;
+}
+
+std::optional<RootCause> FindRootCause(const Findings& findings,
+                                       Verdict verdict) {
+  const auto root = [](const ReportedFinding& reported) {
+    return RootCause{.code = reported.finding.code,
+                     .check = reported.check,
+                     .summary = reported.finding.summary};
+  };
+  if (verdict == Verdict::kHealthy) return std::nullopt;
+  for (const ReportedFinding& reported : findings)
+    if (IsCause(reported) && IsError(reported)) return root(reported);
+  if (verdict == Verdict::kDegraded) {
+    for (const ReportedFinding& reported : findings)
+      if (IsCause(reported) && reported.finding.severity == Severity::kWarning)
+        return root(reported);
+    return std::nullopt;
+  }
+  // What kept the remote side from being examined.
+  const ReportedFinding* forced = Find(findings, "forced-command");
+  return forced ? std::optional(root(*forced)) : std::nullopt;
+}
+
+CheckResult Result(const Examined& examined, const Findings& findings,
+                   const Reliefs& reliefs) {
+  const Check& check = *examined.check;
+  CheckResult result{.id = std::string(check.id),
+                     .stage = check.stage,
+                     .title = std::string(check.title)};
+  const Finding* worst = nullptr;
+  for (const ReportedFinding& reported : findings)
+    if (reported.check == check.id &&
+        (!worst || reported.finding.severity < worst->severity))
+      worst = &reported.finding;
+  const auto relief = reliefs.find(result.id);
+  if (worst && worst->severity == Severity::kError) {
+    result.status = Status::kFail;
+    result.summary = worst->summary;
+  } else if (worst && worst->severity == Severity::kWarning) {
+    result.status = Status::kWarn;
+    result.summary = worst->summary;
+  } else if (relief != reliefs.end()) {
+    result.status = relief->second.status;
+    result.summary = relief->second.summary;
+  } else if (!examined.answer.skipped.empty()) {
+    result.status = Status::kSkip;
+    result.summary = examined.answer.skipped;
+  } else {
+    result.status = Status::kPass;
+    result.summary = examined.answer.summary.empty() && worst
+                         ? worst->summary
+                         : examined.answer.summary;
+  }
+  return result;
+}
+
+}  // namespace
+
+HostReport Diagnose(const Facts& facts, const std::vector<Examined>& examined) {
+  Findings findings;
+  for (const Examined& each : examined)
+    for (const Finding& finding : each.answer.findings)
+      findings.push_back({.finding = finding,
+                          .check = std::string(each.check->id),
+                          .stage = each.check->stage});
+  Reliefs reliefs;
+  RespectMisspelling(facts, findings, reliefs);
+  RespectWhatWorks(facts, examined, findings, reliefs);
+  TieConsequences(findings);
+
+  HostReport report;
+  report.host = facts.request.destination;
+  report.via = facts.via;
+  report.client = facts.link.client;
+  report.client_version = facts.link.version;
+  report.duration_ms = facts.duration_ms;
+  report.verdict = Judge(facts, findings);
+  report.root_cause = FindRootCause(findings, report.verdict);
+  for (const Examined& each : examined)
+    report.checks.push_back(Result(each, findings, reliefs));
+  report.findings = std::move(findings);
+  return report;
+}
+
+}  // namespace agentdoctor

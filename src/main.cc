@@ -1,0 +1,596 @@
+// Options in, report out.  The only file that knows CLI11.
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agentdoctor/check.h"
+#include "clients/client.h"
+#include "command_line.h"
+#include "facts_json.h"
+#include "report/pages.h"
+#include "report/render.h"
+#include "report/version.h"
+#include "run.h"
+#include "system/file.h"
+#include "system/interrupt.h"
+#include "system/process.h"
+#include "system/text.h"
+
+namespace agentdoctor {
+namespace {
+
+constexpr int kWrongUsage = 2;
+
+/// Wrong usage: a message on standard error, nothing on standard output.
+struct UsageError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+// ------------------------------------------------------------- the options --
+
+/// ssh's own options, kept as typed and in order: to ssh, the order matters.
+struct SshWords {
+  std::vector<CLI::Option*> options = {};
+  std::string ssh = "ssh";
+};
+
+void AddSshOptions(CLI::App& app, SshWords& words) {
+  const auto flag = [&](const char* name, const std::string& description) {
+    words.options.push_back(app.add_flag(name, description)->group("ssh(1)"));
+  };
+  const auto value = [&](const char* name, const char* type,
+                         const std::string& description) {
+    words.options.push_back(
+        app.add_option(name, description)
+            ->type_name(type)
+            ->type_size(1)
+            ->expected(1)
+            ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+            ->allow_extra_args(false)
+            ->group("ssh(1)"));
+  };
+  flag("-4", "IPv4 only");
+  flag("-6", "IPv6 only");
+  flag("-A", "Forward the agent");
+  flag("-a", "Do not forward the agent");
+  value("-F", "FILE", "Configuration file");
+  value("-i", "FILE", "Identity file");
+  value("-J", "DEST", "Jump host");
+  value("-l", "USER", "User name on the server");
+  value("-o", "OPTION", "An option as in ssh_config(5)");
+  value("-p", "PORT", "Port on the server");
+  app.add_option("--ssh", words.ssh, "The ssh program")->type_name("PATH");
+}
+
+std::vector<std::string> Words(const CLI::App& app, const SshWords& words) {
+  std::vector<std::string> argv;
+  std::map<const CLI::Option*, std::size_t> seen;
+  for (const CLI::Option* option : app.parse_order()) {
+    if (std::ranges::find(words.options, option) == words.options.end())
+      continue;
+    argv.push_back(option->get_name());
+    if (option->get_expected_max() > 0)
+      argv.push_back(option->results().at(seen[option]++));
+  }
+  return argv;
+}
+
+/// One of a few words; the option's type name lists them in the help.
+CLI::Validator OneOf(std::vector<std::string> words) {
+  return CLI::IsMember(std::move(words)).description("");
+}
+
+/// Where the report goes and what it looks like.
+struct OutputOptions {
+  std::string format = "text";
+  bool json = false;
+  std::string file = {};
+  std::string colour = "auto";
+  bool strict = false;
+  bool quiet = false;
+  bool verbose = false;
+  Selection selection = {};
+  CLI::Option* format_option = nullptr;
+};
+
+void AddFormatOptions(CLI::App& app, OutputOptions& output) {
+  output.format_option =
+      app.add_option("--format", output.format, "How the report is written")
+          ->check(OneOf({"text", "json"}))
+          ->type_name("text|json");
+  app.add_flag("--json", output.json, "The same as --format json")
+      ->excludes(output.format_option);
+  app.add_option("--output", output.file, "Write the report to FILE")
+      ->type_name("FILE");
+  app.add_option("--color", output.colour, "Colour the text report")
+      ->check(OneOf({"auto", "always", "never"}))
+      ->type_name("auto|always|never");
+}
+
+void AddReportOptions(CLI::App& app, OutputOptions& output) {
+  AddFormatOptions(app, output);
+  app.add_flag("--strict", output.strict, "Warnings fail, too");
+  app.add_flag("--quiet", output.quiet, "One line per host");
+  app.add_flag("--verbose", output.verbose, "All evidence, all checks");
+  app.add_option("--only", output.selection.only,
+                 "Report only these checks or codes")
+      ->type_name("CODE|CHECK")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  app.add_option("--skip", output.selection.skip,
+                 "Leave these checks or codes out")
+      ->type_name("CODE|CHECK")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+}
+
+void CheckSelection(const Selection& selection) {
+  for (const auto* names : {&selection.only, &selection.skip})
+    for (const std::string& name : *names) {
+      const bool known =
+          std::ranges::any_of(AllChecks(), [&](const Check& check) {
+            return check.id == name ||
+                   std::ranges::find(check.codes, name) != check.codes.end();
+          });
+      if (!known)
+        throw UsageError("\"" + name +
+                         "\" is neither a check nor a code; see "
+                         "agentdoctor run --list-checks");
+    }
+}
+
+// -------------------------------------------------------------- the output --
+
+bool Utf8Locale() {
+  for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
+    const char* value = std::getenv(name);
+    if (!value || !*value) continue;
+    const std::string lower = Lower(value);
+    return lower.find("utf-8") != std::string::npos ||
+           lower.find("utf8") != std::string::npos;
+  }
+  return false;
+}
+
+TextStyle Style(const OutputOptions& output) {
+  TextStyle style;
+  const bool terminal = output.file.empty() && isatty(STDOUT_FILENO) != 0;
+  const char* no_color = std::getenv("NO_COLOR");
+  // Whoever set it wants none from any program, and a script's --color always
+  // can't know of them.
+  const bool plain = no_color != nullptr && *no_color != '\0';
+  style.colour = !plain && (output.colour == "always" ||
+                            (output.colour == "auto" && terminal));
+  style.quiet = output.quiet;
+  style.verbose = output.verbose;
+  style.ascii = !Utf8Locale();
+  winsize size = {};
+  if (terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 &&
+      size.ws_col >= 40)
+    style.columns = std::min<std::size_t>(size.ws_col, 120);
+  return style;
+}
+
+constexpr mode_t kPublic = 0666;
+constexpr mode_t kPrivate = 0600;
+
+/// A login may cost a person a touch or a code: a report that can be written
+/// nowhere is better known before it.
+void ExpectWritable(const std::string& path, mode_t mode) {
+  if (path.empty()) return;
+  // Not a FIFO or a device: opening it may wait, or mean something.
+  struct stat found = {};
+  if (stat(path.c_str(), &found) == 0 && !S_ISREG(found.st_mode) &&
+      !S_ISDIR(found.st_mode))
+    return;
+  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, mode);
+  if (fd < 0) throw UsageError(path + ": " + std::strerror(errno));
+  close(fd);
+}
+
+/// Writes everything; 0 or the error.
+int WriteAll(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = write(fd, text.data(), text.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno;
+    text.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return 0;
+}
+
+/// Writes everything or throws; \a mode holds for a new file, and a private
+/// one gets it in any case.
+void WriteFile(const std::string& path, const std::string& text, mode_t mode) {
+  const int fd =
+      open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+  const auto fail = [&path](int error) {
+    throw std::runtime_error(path + ": " + std::strerror(error));
+  };
+  if (fd < 0) fail(errno);
+  struct stat found = {};
+  // Never the mode of /dev/null.
+  const bool regular = fstat(fd, &found) == 0 && S_ISREG(found.st_mode);
+  if (mode == kPrivate && regular && fchmod(fd, mode) != 0) {
+    const int error = errno;
+    close(fd);
+    fail(error);
+  }
+  if (const int error = WriteAll(fd, text); error != 0) {
+    close(fd);
+    fail(error);
+  }
+  if (close(fd) != 0) fail(errno);
+}
+
+/// Who closed the pipe has read enough; a full disk is another matter.
+void Print(const std::string& text) {
+  if (const int error = WriteAll(STDOUT_FILENO, text);
+      error != 0 && error != EPIPE)
+    throw std::runtime_error(std::string("standard output: ") +
+                             std::strerror(error));
+}
+
+void Write(const std::string& text, const OutputOptions& output) {
+  if (output.file.empty())
+    Print(text);
+  else
+    WriteFile(output.file, text, kPublic);
+}
+
+int WriteReport(const Report& report, const OutputOptions& output) {
+  const bool json = output.json || output.format == "json";
+  Write(json ? RenderJson(report) : RenderText(report, Style(output)), output);
+  return ExitStatus(report, output.strict);
+}
+
+/// Progress and urgent messages: standard error, harmless whatever they hold.
+void Say(const std::string& message) {
+  const std::string line = "agentdoctor: " + Harmless(message) + "\n";
+  std::fputs(line.c_str(), stderr);
+}
+
+// ------------------------------------------------------------ the commands --
+
+struct RunArguments {
+  SshWords ssh = {};
+  std::vector<std::string> destinations = {};
+  std::vector<std::string> pasted = {};  ///< after "--"
+  OutputOptions output = {};
+  bool fix = false;
+  bool dry_run = false;
+  bool force = false;
+  bool list_checks = false;
+  bool interactive = false;
+  double timeout = 10;
+  std::string control = "auto";
+  std::string key = {};
+  std::string record = {};
+};
+
+void AddRunOptions(CLI::App& app, RunArguments& run) {
+  app.add_option("DESTINATION", run.destinations,
+                 "host, user@host or ssh://user@host:port; after \"--\" a "
+                 "whole ssh command line");
+  AddSshOptions(app, run.ssh);
+  app.add_flag("--fix", run.fix, "Repair what is safe, then look again");
+  app.add_flag("--dry-run", run.dry_run, "Say what --fix would do");
+  app.add_flag("--force", run.force,
+               "With --fix: also what may end work of yours");
+  AddReportOptions(app, run.output);
+  app.add_flag("--list-checks", run.list_checks, "List the checks and codes");
+  app.add_option("--timeout", run.timeout,
+                 "Longest wait for a network step without progress")
+      ->check(CLI::Range(0.1, 3600.0).description(""))
+      ->type_name("SECONDS");
+  app.add_option("--key", run.key, "The identity that has to arrive")
+      ->type_name("FILE|FINGERPRINT");
+  app.add_flag("--interactive", run.interactive,
+               "ssh may ask for passphrases, passwords and second factors");
+  app.add_option("--control", run.control, "The control experiment")
+      ->check(OneOf({"auto", "always", "never"}))
+      ->type_name("auto|always|never");
+  app.add_option("--record", run.record, "Save the collected facts to FILE")
+      ->type_name("FILE");
+}
+
+/// The fingerprint of --key: as given, or of a key file (a public one, or the
+/// public half of a private one) as ssh-keygen(1) reads it.
+std::string KeyFingerprint(const std::string& key) {
+  if (key.empty() || key.starts_with("SHA256:")) return key;
+  std::string file = key;
+  if (file.starts_with("~/")) file = HomeDirectory() + file.substr(1);
+  const ProcessResult keygen = Run({.argv = {"ssh-keygen", "-l", "-f", file},
+                                    .total_limit = Milliseconds{5000}});
+  const std::size_t start = keygen.out.find("SHA256:");
+  if (keygen.end != ProcessEnd::kExited || keygen.status != 0 ||
+      start == std::string::npos)
+    throw UsageError(
+        "--key " + key + ": " +
+        (keygen.error.empty()
+             ? std::string(Trim(keygen.err.empty() ? keygen.out : keygen.err))
+             : keygen.error));
+  return keygen.out.substr(start, keygen.out.find(' ', start) - start);
+}
+
+std::vector<Request> Requests(const CLI::App& app, const RunArguments& run) {
+  std::vector<Request> requests;
+  if (!run.pasted.empty()) {
+    if (!run.destinations.empty())
+      throw UsageError("give destinations or, after \"--\", an ssh command");
+    try {
+      requests.push_back(ParseSshCommand(run.pasted));
+    } catch (const std::invalid_argument& error) {
+      throw UsageError(error.what());
+    }
+    std::vector<std::string> words = Words(app, run.ssh);
+    Request& request = requests.front();
+    request.ssh_options.insert(request.ssh_options.begin(), words.begin(),
+                               words.end());
+    if (run.ssh.ssh != "ssh") request.ssh = run.ssh.ssh;
+  }
+  for (const std::string& destination : run.destinations) {
+    if (const std::string fault = DestinationFault(destination); !fault.empty())
+      throw UsageError(fault);
+    const bool again =
+        std::ranges::any_of(requests, [&](const Request& request) {
+          return request.destination == destination;
+        });
+    if (again) continue;
+    Request request;
+    request.destination = destination;
+    request.ssh = run.ssh.ssh;
+    request.ssh_options = Words(app, run.ssh);
+    requests.push_back(std::move(request));
+  }
+  if (requests.empty()) throw UsageError("a destination is missing");
+  const std::string fingerprint = KeyFingerprint(run.key);
+  for (Request& request : requests) {
+    request.key = run.key;
+    request.key_fingerprint = fingerprint;
+    request.interactive = run.interactive;
+  }
+  return requests;
+}
+
+int ListChecks() {
+  std::ostringstream text;
+  for (const Check& check : AllChecks()) {
+    text << check.id << "  " << check.title << "\n";
+    for (const std::string_view code : check.codes)
+      text << "    " << code << "\n";
+  }
+  Print(text.str());
+  return 0;
+}
+
+RunOptions OptionsFor(double timeout) {
+  RunOptions options;
+  options.step_limit = Milliseconds(static_cast<long>(timeout * 1000));
+  options.tell = [](const std::string& host, const std::string& message) {
+    Say(host + ": " + message);
+  };
+  return options;
+}
+
+int RunCommand(const CLI::App& app, const RunArguments& run) {
+  if (run.list_checks) return ListChecks();
+  if (run.force && !run.fix)
+    throw UsageError("--force only means something with --fix");
+  CheckSelection(run.output.selection);
+  RunPlan plan;
+  plan.requests = Requests(app, run);
+  plan.options = OptionsFor(run.timeout);
+  plan.control = run.control == "always"  ? ControlMode::kAlways
+                 : run.control == "never" ? ControlMode::kNever
+                                          : ControlMode::kAuto;
+  plan.selection = run.output.selection;
+  if (run.fix || run.dry_run)
+    plan.repair = RepairOptions{.dry_run = run.dry_run, .force = run.force};
+  ExpectWritable(run.output.file, kPublic);
+  ExpectWritable(run.record, kPrivate);
+
+  const Recording recording =
+      RunAll(plan, [&plan] { return MakeOpenSsh(plan.options); });
+  const int status =
+      WriteReport(MakeReport(recording, plan.selection), run.output);
+  if (!run.record.empty())
+    WriteFile(run.record, WriteRecording(recording), kPrivate);
+  return status;
+}
+
+struct ReplayArguments {
+  std::string file = {};
+  OutputOptions output = {};
+};
+
+int ReplayCommand(const ReplayArguments& replay) {
+  CheckSelection(replay.output.selection);
+  constexpr std::size_t kLimit = std::size_t{256} << 20;
+  const auto text = ReadFile(replay.file, kLimit);
+  if (!text) throw UsageError(replay.file + ": " + std::strerror(errno));
+  Recording recording;
+  try {
+    recording = ReadRecording(*text, replay.file);
+  } catch (const std::runtime_error& error) {
+    throw UsageError(error.what());
+  }
+  return WriteReport(MakeReport(recording, replay.output.selection),
+                     replay.output);
+}
+
+struct ConfigArguments {
+  SshWords ssh = {};
+  std::string destination = {};
+  std::vector<std::string> keywords = {};
+  OutputOptions output = {};
+};
+
+int ConfigCommand(const CLI::App& app, const ConfigArguments& config) {
+  if (const std::string fault = DestinationFault(config.destination);
+      !fault.empty())
+    throw UsageError(fault);
+  Facts facts;
+  facts.request.destination = config.destination;
+  facts.request.ssh = config.ssh.ssh;
+  facts.request.ssh_options = Words(app, config.ssh);
+  const Resolution resolution =
+      MakeOpenSsh(RunOptions{})->Resolve(facts.request);
+  facts.link.version = resolution.version;
+  facts.link.config = resolution.config;
+  const ClientConfig* known = facts.link.config.get();
+  if (!known || known->error) {
+    if (known) {
+      const ConfigError& error = *known->error;
+      Say("ssh -G " + config.destination + ": " +
+          (error.file.empty()
+               ? std::string()
+               : Abbreviate(error.file) +
+                     (error.line > 0 ? " line " + std::to_string(error.line)
+                                     : std::string()) +
+                     ": ") +
+          error.message);
+    } else {
+      Say("ssh -G " + config.destination + ": " + facts.link.config.reason());
+    }
+    return known ? 1 : 3;
+  }
+  std::vector<std::string> keywords;
+  for (const std::string& keyword : config.keywords)
+    keywords.push_back(Lower(keyword));
+  const bool json = config.output.json || config.output.format == "json";
+  Write(json ? RenderConfigJson(facts, keywords)
+             : RenderConfigText(facts, keywords),
+        config.output);
+  return 0;
+}
+
+int ExplainCommand(const std::string& code) {
+  if (code.empty()) {
+    std::ostringstream text;
+    for (const Page& page : AllPages())
+      text << page.code << "\n    " << FirstSentence(page) << "\n";
+    Print(text.str());
+    return 0;
+  }
+  const Page* page = FindPage(code);
+  if (!page)
+    throw UsageError("there is no finding \"" + code +
+                     "\"; agentdoctor explain lists them");
+  Print(std::string(page->text));
+  return 0;
+}
+
+/// Where the parent closed one of them, the next descriptor of ours would take
+/// its number, and messages would go into a pipe or to an agent.
+void OpenStandardStreams() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    // open(2) takes the lowest number.  A report into a closed standard output
+    // has to fail, so that one is not for writing.
+    if (fcntl(fd, F_GETFD) < 0 &&
+        open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_RDWR) < 0)
+      return;
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app{
+      "Finds out why SSH agent forwarding does not work, and proves it"};
+  app.name("agentdoctor");
+  app.set_version_flag("--version", std::string("agentdoctor ") + kVersion);
+  app.require_subcommand(1);
+  app.set_help_flag("-h,--help", "Print this help");
+
+  RunArguments run;
+  CLI::App* run_app =
+      app.add_subcommand("run", "Examine the forwarding path to destinations");
+  AddRunOptions(*run_app, run);
+
+  ConfigArguments config;
+  CLI::App* config_app = app.add_subcommand(
+      "config", "Say where each effective value of ssh's configuration is set");
+  config_app
+      ->add_option("DESTINATION", config.destination,
+                   "host, user@host or ssh://user@host:port")
+      ->required();
+  config_app->add_option("KEYWORD", config.keywords,
+                         "Keywords of ssh_config(5)");
+  AddSshOptions(*config_app, config.ssh);
+  AddFormatOptions(*config_app, config.output);
+
+  std::string code;
+  CLI::App* explain_app = app.add_subcommand(
+      "explain", "Explain a finding; without CODE, list all");
+  explain_app->add_option("CODE", code, "A finding's code");
+
+  ReplayArguments replay;
+  CLI::App* replay_app = app.add_subcommand(
+      "replay", "The report of a recorded run, without touching anything");
+  replay_app->add_option("FILE", replay.file, "Made by run --record")
+      ->required();
+  AddReportOptions(*replay_app, replay.output);
+
+  // A pasted ssh command keeps its words to itself: what follows "--" is for
+  // our own reading, not CLI11's.
+  std::vector<std::string> words(argv + 1, argv + argc);
+  if (const auto dashes = std::ranges::find(words, "--");
+      dashes != words.end() && words[0] == "run" && dashes + 1 != words.end()) {
+    const std::vector<std::string> pasted(dashes + 1, words.end());
+    if (NamesSsh(pasted[0])) {
+      run.pasted = pasted;
+      words.erase(dashes, words.end());
+    } else if (const std::string fault = OtherCommandFault(pasted);
+               !fault.empty()) {
+      Say(fault);
+      return kWrongUsage;
+    }
+  }
+  std::ranges::reverse(words);  // as CLI11 wants them
+
+  try {
+    app.parse(words);
+    if (*run_app) return RunCommand(*run_app, run);
+    if (*config_app) return ConfigCommand(*config_app, config);
+    if (*explain_app) return ExplainCommand(code);
+    return ReplayCommand(replay);
+  } catch (const CLI::Success& success) {
+    std::ostringstream text;  // of --help, --version
+    const int status = app.exit(success, text, text);
+    Print(text.str());
+    return status;
+  } catch (const CLI::ParseError& error) {
+    Say(error.what());
+    Say("agentdoctor --help shows the usage");
+    return kWrongUsage;
+  } catch (const UsageError& error) {
+    Say(error.what());
+    return kWrongUsage;
+  }
+}
+
+}  // namespace
+}  // namespace agentdoctor
+
+int main(int argc, char** argv) {
+  agentdoctor::OpenStandardStreams();
+  agentdoctor::CatchInterrupts();
+  try {
+    return agentdoctor::Main(argc, argv);
+  } catch (const std::exception& error) {
+    agentdoctor::Say(error.what());
+    return 3;
+  }
+}

@@ -1,0 +1,26 @@
+// The place we sit on: its environment and its agents.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "agentdoctor/facts.h"
+#include "system/process.h"
+
+namespace agentdoctor {
+
+/// Environment, host name, uid, boot id; files that name agents (~/.ssh/
+/// environment, keychain), VS Code's setting.  No agent is asked; of those the
+/// files name it is only tried whether somebody listens.
+Side LookAround();
+
+/// Sockets of this user in the known places that may be agents
+/// (at most 64), without asking them.
+std::vector<std::string> AgentCandidates();
+
+/// Asks the agents at \a paths (with extensions) and those at \a candidates
+/// (without; dead ones are left out), all at once, and adds them to \a side.
+void AskAgents(Side& side, const std::vector<std::string>& paths,
+               const std::vector<std::string>& candidates, Milliseconds limit);
+
+}  // namespace agentdoctor

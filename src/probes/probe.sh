@@ -1,0 +1,404 @@
+# The probe: what one user sees on the far side of a connection.  It only
+# reads, leaves no file and starts nothing that stays.
+#
+# remote_side.cc makes one line of it and sends `sh -c 'r=RANDOM; ...'; true`,
+# so there must be no single quote, no exclamation mark (csh's history) and no
+# two backslashes in a row (fish reads them as one, quoted or not).  A line gets
+# a `;` unless it ends in something after which a command may follow.  Comments
+# stand on lines of their own.
+#
+# It writes records, "KEY NUL VALUE NUL", in hexadecimal between two markers,
+# which do not stand in this text: an echoed command line is no answer.  A value
+# that may be missing begins with + (known), - (unset) or ? (why not known).
+# What the shell can do itself needs no process: every millisecond counts.
+
+exec </dev/null 2>/dev/null
+LC_ALL=C
+export LC_ALL
+unset GREP_OPTIONS
+# A line feed: the third of the characters that IFS begins with.
+lf=${IFS#??}
+lf=${lf%"${lf#?}"}
+
+# put KEY VALUE...: records.  The lengths keep the whole answer, three
+# characters for a byte, below what the near side reads (1 MiB).
+put() {
+  printf "%s\0%.8192s\0" "$@"
+}
+
+put_long() {
+  printf "%s\0%.49152s\0" "$@"
+}
+
+has() {
+  command -v "$1" >/dev/null
+}
+
+# limit SECONDS COMMAND...: ends a program that hangs, with status 137.  The
+# second way is for systems without timeout (macOS), and for busybox before
+# 1.30, which takes the seconds for the program.  (`last` is the parameter that
+# names the last background process: it is spelt with an exclamation mark.)
+limit() {
+  seconds=$1
+  shift
+  if has timeout; then
+    timeout -s KILL "$seconds" "$@"
+    result=$?
+    case $result in 125|126|127) ;; *) return "$result" ;; esac
+  fi
+  last=$(printf "\$\041")
+  "$@" <&0 &
+  eval "child=$last"
+  {
+    trap "kill \$sleeper; exit" TERM
+    sleep "$seconds" &
+    eval "sleeper=$last"
+    wait "$sleeper" && kill -9 "$child"
+  } >/dev/null &
+  eval "watch=$last"
+  wait "$child"
+  result=$?
+  kill "$watch"
+  wait "$watch"
+  return "$result"
+}
+
+# Bytes to hexadecimal, with what there is.  (No exec: ksh runs the last part of
+# a pipeline itself.)
+encode() {
+  if has od; then
+    od -An -v -tx1
+  elif has hexdump; then
+    hexdump -v -e "1/1 \"%02x\""
+  elif has xxd; then
+    xxd -p
+  elif has perl; then
+    perl -ne "print unpack(q(H*), \$_)"
+  elif has python3; then
+    python3 -c "import sys;print(sys.stdin.buffer.read().hex())"
+  else
+    echo none
+  fi
+}
+
+# ------------------------------------------------------------ who and where --
+
+identity() {
+  uid=
+  while read -r key real effective rest; do
+    case $key in Uid:) uid=$effective; break ;; esac
+  done <"/proc/$$/status"
+  [ "$uid" ] || uid=$(limit 2 id -u)
+  host=
+  read -r host </proc/sys/kernel/hostname
+  [ "$host" ] || host=$(limit 2 uname -n)
+  boot=
+  read -r boot </proc/sys/kernel/random/boot_id
+}
+
+# SSH_AUTH_SOCK as sshd handed it over: the login shell is our parent (`; true`
+# keeps it from becoming us), and the kernel shows the environment that a
+# process began with.  No other variable leaves the host.
+initial_environment() {
+  handed_path=
+  initial=-
+  handed=$(tr "\0\n" "\n\1" <"/proc/$PPID/environ")
+  if [ "$handed" ]; then
+    set -f
+    IFS=$lf
+    for entry in $handed; do
+      case $entry in
+        SSH_AUTH_SOCK=*)
+          handed_path=${entry#*=}
+          initial=+$handed_path
+          break ;;
+      esac
+    done
+    unset IFS
+    set +f
+  elif [ -d "/proc/$PPID" ]; then
+    initial="?the environment of the login shell can not be read"
+  else
+    initial="?there is no /proc"
+  fi
+}
+
+# --------------------------------------------- sockets sshd made for us here --
+
+# name_and_parent PID: sets name and parent
+name_and_parent() {
+  name=
+  parent=
+  while read -r key value rest; do
+    case $key in
+      Name:) name=$value ;;
+      PPid:) parent=$value; return ;;
+    esac
+  done <"/proc/$1/status"
+  [ -d /proc/self ] && return
+  set -- $(limit 2 ps -o ppid= -o comm= -p "$1")
+  parent=$1
+  name=${2##*/}
+}
+
+# Up to OpenSSH 10.0 sshd names its socket after the process of the session, so
+# it can be found; later ones lie in ~/.ssh/agent under random names, dropbear
+# makes up its own.  These are looked for only if the variable that sshd handed
+# over is set and was somebody else's, or is not known.
+connection() {
+  sockets=
+  ancestors=
+  process=$PPID
+  while [ "${process:-0}" -gt 1 ]; do
+    name_and_parent "$process"
+    ancestors="$ancestors $process"
+    for socket in /tmp/ssh-??????????/agent."$process"; do
+      [ -S "$socket" ] && sockets="$sockets $socket"
+    done
+    case $name in sshd*|dropbear*) break ;; esac
+    process=$parent
+  done
+  server=$name
+  others=+
+  case $initial in
+    -|*/ssh-??????????/agent.*|*/.ssh/agent/s.*.sshd.*|*/dropbear-*/auth-*) return ;;
+  esac
+  set -- -type s
+  if has find; then
+    if read -r line <"/proc/$process/stat" && read -r now rest </proc/uptime; then
+      line=${line##*")"}
+      age=$(set -- $line; echo $((${now%.*} - ${20} / 100)))
+      [ "$age" ] && set -- -type s -mmin "-$((age / 60 + 1))"
+    fi
+    others=+$(limit 2 find "$HOME/.ssh/agent" -name "s.*.sshd.*" "$@"; limit 2 find /tmp/dropbear-* -name "auth-*" "$@")
+  else
+    others="?there is no find"
+  fi
+}
+
+# ------------------------------------------------------------------- agents --
+
+# The first element of the path that may not be passed, or the path itself.
+denied() {
+  reached=
+  left=${1#/}
+  while [ "$left" ]; do
+    case $left in
+      */*) reached=$reached/${left%%/*}; left=${left#*/}; [ -x "$reached" ] && continue ;;
+      *) reached=$reached/$left ;;
+    esac
+    put denied "$reached" denied_entry "$(limit 2 ls -ldn "$reached")"
+    return
+  done
+}
+
+# The list request of the agent protocol: a length and the byte 11.
+list_request() {
+  printf "\0\0\0\1\13"
+}
+
+# ask NAME COMMAND...: sends the request through a program that speaks to the
+# socket.  It must not shut its side down, or ssh-agent hangs up before it
+# answers; so some end only at the limit, with the answer.
+ask() {
+  put asked "$1"
+  shift
+  put_long answer "$({ list_request | limit 2 "$@" 2>&1; printf "=%s" $?; } | encode)"
+}
+
+ask_ssh_add() {
+  answer=$(SSH_AUTH_SOCK=$1; export SSH_AUTH_SOCK; limit 2 ssh-add -L 2>&1; printf "=%s" $?)
+  case $answer in *=12[67]) return 1 ;; esac
+  put asked ssh-add
+  put_long answer "$answer"
+}
+
+# An agent, by the path of its socket: what stands there, and what it says.  A
+# path that does not fit sun_path would be cut off silently.
+agent() {
+  [ "$1" ] || return
+  put agent "$1"
+  kind=
+  [ -L "$1" ] && kind=L
+  if [ -S "$1" ]; then kind=${kind}S
+  elif [ -d "$1" ]; then kind=${kind}D
+  elif [ -f "$1" ]; then kind=${kind}F
+  elif [ -e "$1" ]; then kind=${kind}E
+  fi
+  [ -O "$1" ] && kind=${kind}O
+  put kind "$kind"
+  case $kind in L*) put link "$(limit 2 readlink "$1" || limit 2 ls -ld "$1")" ;; esac
+  case $kind in *[SDFE]) put entry "$(limit 2 ls -ldnL "$1")" ;; esac
+  [ ${#1} -gt 107 ] && return
+  if has ssh-add && ask_ssh_add "$1"; then
+    case $answer in *denied*) denied "$1" ;; esac
+  elif has python3; then
+    ask python3 python3 -c "import os,socket,sys;s=socket.socket(socket.AF_UNIX);e=s.connect_ex(sys.argv[1]);e and (print(os.strerror(e)),sys.exit());s.sendall(sys.stdin.buffer.read());f=s.makefile(\"rb\");h=f.read(4);sys.stdout.buffer.write(h+f.read(min(int.from_bytes(h,\"big\"),65536)))" "$1"
+  elif has perl; then
+    ask perl perl -e "use Socket;use POSIX ();socket(S,PF_UNIX,SOCK_STREAM,0);unless(connect(S,sockaddr_un(\$ARGV[0]))){print POSIX::strerror(POSIX::errno());exit}sysread(STDIN,\$q,5);syswrite(S,\$q);\$d=q();while(length(\$d)<4||length(\$d)<4+unpack(q(N),\$d)){last if length(\$d)>65536;last unless sysread(S,\$b,65536);\$d.=\$b}print \$d" "$1"
+  elif has socat; then
+    case $1 in
+      *[,:]*) ;;
+      *) ask socat socat -t 9 - "UNIX-CONNECT:$1,shut-none" ;;
+    esac
+  elif has nc; then
+    ask nc nc -U "$1"
+  fi
+}
+
+# The agents that sshd meant, where the shell has another.  A line feed in the
+# variable did not survive.
+other_agents() {
+  case $handed_path in
+    "$SSH_AUTH_SOCK"|*[[:cntrl:]]*) ;;
+    *) agent "$handed_path" ;;
+  esac
+  for socket in $sockets; do
+    case $socket in
+      "$SSH_AUTH_SOCK"|"$handed_path") ;;
+      *) agent "$socket" ;;
+    esac
+  done
+}
+
+# -------------------------------------------------------------------- files --
+
+# add FILE...: puts those that can be read on the list
+add() {
+  for file; do
+    if [ -f "$file" ] && [ -r "$file" ]; then files=$files$file$lf; fi
+  done
+}
+
+# search OPTIONS PATTERN: the lines of the listed files, as FILE:LINE:TEXT
+search() {
+  set -f
+  IFS=$lf
+  limit 5 grep "$1" -e "$2" /dev/null $files
+}
+
+# Lines of start-up files that may concern an agent, of sshd_config about
+# forwarding, of ssh_config about IdentityAgent: one grep finds them all, and in
+# the default files of a distribution it finds next to nothing.
+startup_lines() {
+  server_config="?/etc/ssh/sshd_config can not be read there"
+  [ -r /etc/ssh/sshd_config ] && server_config=+
+  [ -f /etc/ssh/sshd_config ] || server_config="?there is no /etc/ssh/sshd_config"
+  files=
+  zsh=${ZDOTDIR:-$HOME}
+  fish=${XDG_CONFIG_HOME:-$HOME/.config}/fish
+  add /etc/ssh/sshd_config /etc/ssh/sshd_config.d/*.conf
+  add "$HOME/.ssh/config" /etc/ssh/ssh_config /etc/ssh/ssh_config.d/*.conf
+  add /etc/environment "$HOME/.pam_environment" "$HOME/.ssh/environment" /etc/ssh/sshrc "$HOME/.ssh/rc"
+  case ${SHELL##*/} in
+    zsh)
+      add /etc/zsh/zshenv /etc/zshenv "$zsh/.zshenv" /etc/zsh/zprofile /etc/zprofile "$zsh/.zprofile"
+      add /etc/zsh/zshrc /etc/zshrc "$zsh/.zshrc" /etc/zsh/zlogin /etc/zlogin "$zsh/.zlogin"
+      [ "$zsh" = "$HOME" ] || add "$HOME/.zshenv" ;;
+    fish) add /etc/fish/conf.d/*.fish /etc/fish/config.fish "$fish"/conf.d/*.fish "$fish/config.fish" ;;
+    csh|tcsh)
+      add /etc/csh.cshrc /etc/csh.login
+      if [ -f "$HOME/.tcshrc" ]; then add "$HOME/.tcshrc"; else add "$HOME/.cshrc"; fi
+      add "$HOME/.login" ;;
+    *)
+      add /etc/profile /etc/profile.d/*.sh /etc/bash.bashrc /etc/bashrc
+      add "$HOME/.bash_profile" "$HOME/.bash_login" "$HOME/.profile" "$HOME/.bashrc"
+      add /etc/ksh.kshrc "$HOME/.kshrc" "$HOME/.mkshrc" ;;
+  esac
+  agent_words="ssh_auth_sock|ssh-agent|keychain|gpgconf|gnome-keyring"
+  config_words="(allowagentforwarding|disableforwarding|match|include|identityagent)[[:space:]=]"
+  lines=$(search -niE "^[[:space:]]*(([^#[:space:]].*)?($agent_words)|$config_words)")
+  files=
+  context=
+  more_server_config=
+  ask_ssh=
+  set -f
+  IFS=$lf
+  for line in $lines; do
+    file=${line%%:*}
+    text=${line#*:*:}
+    case $file in
+      /etc/ssh/sshd_config)
+        case $text in
+          *"/etc/ssh/sshd_config.d/*.conf"*) ;;
+          *[Ii][Nn][Cc][Ll][Uu][Dd][Ee]*) more_server_config="$more_server_config ${text#*[Ee][ =]}" ;;
+        esac ;;
+      /etc/ssh/sshd_config.d/*|*/.ssh/environment|*/.pam_environment|/etc/environment) ;;
+      */.ssh/config|/etc/ssh/ssh_config*)
+        case $text in
+          *"/etc/ssh/ssh_config.d/*.conf"*) ;;
+          *[Ii][Nn][Cc][Ll][Uu][Dd][Ee]*|*[Aa][Gg][Ee][Nn][Tt]*) ask_ssh=yes ;;
+        esac ;;
+      *)
+        case $lf$files in
+          *"$lf$file$lf"*) ;;
+          *) files=$files$file$lf ;;
+        esac ;;
+    esac
+  done
+  unset IFS
+  # To judge a line takes the lines around it, but no assignments: secrets are
+  # kept in those.
+  if [ "$files" ]; then
+    context=$(search -nvE "^[[:space:]]*(#|\$|(alias|abbr|bindkey|setenv)[[:space:]]|((export|set|declare|typeset|readonly)[[:space:]]+(-[[:alpha:]]+[[:space:]]+)*)?[[:alnum:]_]+ *=[^;&|(]*\$|set[[:space:]]+-[[:alpha:]]*[gxU])")
+  fi
+  # Includes of sshd_config other than the usual one.
+  if [ "$more_server_config" ]; then
+    files=
+    for pattern in $more_server_config; do
+      case $pattern in /*) ;; *) pattern=/etc/ssh/$pattern ;; esac
+      set +f
+      add $pattern
+      set -f
+    done
+    [ "$files" ] && lines=$lines$lf$(search -niE "^[[:space:]]*$config_words")
+  fi
+  set +f
+}
+
+# What the ssh there would use as its agent for a host that nobody knows.  Only
+# asked if a line may say so: it costs as much as all the rest.
+identity_agent() {
+  identity=+
+  [ "$ask_ssh" ] || return
+  if has ssh; then
+    options=$(limit 2 ssh -o CanonicalizeHostname=no -G agentdoctor.invalid)
+    result=$?
+    if [ $result = 0 ]; then
+      set -f
+      IFS=$lf
+      for line in $options; do
+        case $line in identityagent*) identity=+${line#* } ;; esac
+      done
+      unset IFS
+      set +f
+    else
+      identity="?ssh -G ended with status $result there"
+    fi
+  else
+    identity="?there is no ssh"
+  fi
+}
+
+# The agent of the shell is asked while all the rest is looked up; nothing else
+# is written meanwhile.
+everything() {
+  agent "$SSH_AUTH_SOCK" &
+  identity
+  initial_environment
+  connection
+  startup_lines
+  identity_agent
+  wait
+  other_agents
+  put version 1 uid "$uid" host "$host" boot "$boot" shell "$SHELL" home "$HOME"
+  put sock "${SSH_AUTH_SOCK++}${SSH_AUTH_SOCK--}" connection "${SSH_CONNECTION++}${SSH_CONNECTION--}"
+  put initial "$initial" ancestors "$ancestors" server "$server" sockets "$sockets" others "$others"
+  put identity_agent "$identity" server_config "$server_config"
+  put_long lines "$lines" context "$context"
+  put end ""
+}
+
+printf "\nagentdoctor-%s-begin\n" "$r"
+everything | encode
+printf "\nagentdoctor-%s-end\n" "$r"

@@ -1,0 +1,138 @@
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "report/render.h"
+#include "report/version.h"
+#include "system/text.h"
+
+namespace agentdoctor {
+namespace {
+
+// Keys in the order a person reads them.
+using Json = nlohmann::ordered_json;
+
+constexpr int kSchemaVersion = 1;
+
+Json Write(const CheckResult& check);
+Json Write(const Evidence& evidence);
+Json Write(const Fix& fix);
+Json Write(const ReportedFinding& reported);
+Json Write(const RepairRecord& repair);
+Json Write(const HostReport& host);
+
+template <typename T>
+Json WriteAll(const std::vector<T>& items) {
+  Json json = Json::array();
+  for (const T& item : items) json.push_back(Write(item));
+  return json;
+}
+
+Json Write(const RootCause& cause) {
+  return {
+      {"code", cause.code}, {"check", cause.check}, {"summary", cause.summary}};
+}
+
+Json Write(const std::optional<RootCause>& cause) {
+  return cause ? Write(*cause) : Json(nullptr);
+}
+
+Json Write(const CheckResult& check) {
+  return {{"id", check.id},
+          {"stage", Name(check.stage)},
+          {"title", check.title},
+          {"status", Name(check.status)},
+          {"summary", check.summary}};
+}
+
+Json Write(const Evidence& evidence) {
+  Json json = {{"source", evidence.source}, {"text", evidence.text}};
+  if (!evidence.file.empty()) json["file"] = evidence.file;
+  if (evidence.line > 0) json["line"] = evidence.line;
+  return json;
+}
+
+Json Write(const Fix& fix) {
+  Json commands = Json::array();
+  for (const auto& argv : fix.commands) commands.push_back(ShellQuote(argv));
+  for (const auto& line : fix.shell_lines) commands.push_back(line);
+  Json edits = Json::array();
+  for (const Edit& edit : fix.edits)
+    edits.push_back({{"file", edit.file},
+                     {"line", edit.line},
+                     {"text", edit.text},
+                     {"replaces", edit.replaces}});
+  return {{"title", fix.title},
+          {"safety", Name(fix.safety)},
+          {"commands", std::move(commands)},
+          {"edits", std::move(edits)}};
+}
+
+Json Write(const ReportedFinding& reported) {
+  const Finding& finding = reported.finding;
+  return {{"code", finding.code},
+          {"check", reported.check},
+          {"stage", Name(reported.stage)},
+          {"severity", Name(finding.severity)},
+          {"certainty", Name(finding.certainty)},
+          {"summary", finding.summary},
+          {"explanation", finding.explanation},
+          {"evidence", WriteAll(finding.evidence)},
+          {"fixes", WriteAll(finding.fixes)},
+          {"consequenceOf", reported.consequence_of.empty()
+                                ? Json(nullptr)
+                                : Json(reported.consequence_of)},
+          {"docs", "docs/findings/" + finding.code + ".md"}};
+}
+
+Json Write(const RepairRecord& repair) {
+  return {{"code", repair.code},
+          {"title", repair.title},
+          {"commands", repair.commands},
+          {"status", Name(repair.status)},
+          {"detail", repair.detail}};
+}
+
+Json Write(const HostReport& host) {
+  Json json = {
+      {"host", host.host},
+      {"via", host.via},
+      {"client", {{"name", host.client}, {"version", host.client_version}}},
+      {"verdict", Name(host.verdict)},
+      {"rootCause", Write(host.root_cause)},
+      {"checks", WriteAll(host.checks)},
+      {"findings", WriteAll(host.findings)}};
+  if (host.fix_requested) {
+    // Nothing was there to repair: then the state before is the state.
+    const Before before =
+        host.before.value_or(Before{host.verdict, host.root_cause});
+    json["before"] = {{"verdict", Name(before.verdict)},
+                      {"rootCause", Write(before.root_cause)}};
+    json["repairs"] = WriteAll(host.repairs);
+  }
+  json["durationMs"] = host.duration_ms;
+  return json;
+}
+
+}  // namespace
+
+std::string RenderJson(const Report& report) {
+  Json summary = Json::object();
+  for (const Verdict verdict : {Verdict::kHealthy, Verdict::kDegraded,
+                                Verdict::kBroken, Verdict::kUndetermined}) {
+    const auto hosts = std::count_if(
+        report.hosts.begin(), report.hosts.end(),
+        [&](const HostReport& host) { return host.verdict == verdict; });
+    summary[Name(verdict)] = hosts;
+  }
+  const Json json = {{"schemaVersion", kSchemaVersion},
+                     {"tool", {{"name", "agentdoctor"}, {"version", kVersion}}},
+                     {"command", report.command},
+                     {"startedAt", Timestamp(report.started)},
+                     {"durationMs", report.duration_ms},
+                     {"hosts", WriteAll(report.hosts)},
+                     {"summary", std::move(summary)}};
+  // Invalid UTF-8 becomes U+FFFD; everything else stands there verbatim.
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace agentdoctor

@@ -1,0 +1,513 @@
+// The report for a person at a terminal: verdict, cause, remedy, then the
+// whole path, so that one sees at a glance where it breaks.
+#include "system/text.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "report/render.h"
+
+namespace agentdoctor {
+namespace {
+
+constexpr std::size_t kEvidenceShown = 8;
+constexpr std::size_t kEvidenceColumns = 400;
+constexpr std::size_t kFixesShown = 3;
+
+/// Text from outside: the same whether it came from a probe or from a
+/// recording, whose JSON can't hold invalid UTF-8.
+std::string Clean(std::string_view text) { return Harmless(ValidUtf8(text)); }
+
+/// Characters, not bytes.
+std::size_t Width(std::string_view text) {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
+enum class Tone { kPlain, kBold, kDim, kGood, kBad, kWarning };
+
+struct Mark {
+  const char* utf8;
+  const char* ascii;
+  Tone tone;
+};
+
+Mark MarkOf(Status status) {
+  switch (status) {
+    case Status::kPass:
+      return {"✓", "+", Tone::kGood};
+    case Status::kWarn:
+      return {"!", "!", Tone::kWarning};
+    case Status::kFail:
+      return {"✗", "x", Tone::kBad};
+    case Status::kSkip:
+      break;
+  }
+  return {"-", "-", Tone::kDim};
+}
+
+Mark MarkOf(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kHealthy:
+      return MarkOf(Status::kPass);
+    case Verdict::kDegraded:
+      return MarkOf(Status::kWarn);
+    case Verdict::kBroken:
+      return MarkOf(Status::kFail);
+    case Verdict::kUndetermined:
+      break;
+  }
+  return {"?", "?", Tone::kWarning};
+}
+
+Mark MarkOf(Severity severity) {
+  switch (severity) {
+    case Severity::kError:
+      return MarkOf(Status::kFail);
+    case Severity::kWarning:
+      return MarkOf(Status::kWarn);
+    case Severity::kInfo:
+      break;
+  }
+  return {"i", "i", Tone::kDim};
+}
+
+Mark MarkOf(RepairStatus status) {
+  switch (status) {
+    case RepairStatus::kApplied:
+      return MarkOf(Status::kPass);
+    case RepairStatus::kFailed:
+      return MarkOf(Status::kFail);
+    case RepairStatus::kPlanned:
+      break;
+  }
+  return MarkOf(Status::kSkip);
+}
+
+const char* Word(Status status) {
+  switch (status) {
+    case Status::kPass:
+      return "ok";
+    case Status::kWarn:
+      return "warn";
+    case Status::kFail:
+      return "FAIL";
+    case Status::kSkip:
+      break;
+  }
+  return "skip";
+}
+
+const char* Word(RepairStatus status) {
+  switch (status) {
+    case RepairStatus::kApplied:
+      return "done";
+    case RepairStatus::kFailed:
+      return "FAILED";
+    case RepairStatus::kPlanned:
+      break;
+  }
+  return "planned";
+}
+
+/// The link of the chain, in words.
+const char* Label(Stage stage) {
+  switch (stage) {
+    case Stage::kAgent:
+      return "local agent";
+    case Stage::kClient:
+      return "ssh config";
+    case Stage::kSharing:
+      return "sharing";
+    case Stage::kConnection:
+      return "connection";
+    case Stage::kServer:
+      return "server";
+    case Stage::kSession:
+      return "remote agent";
+    case Stage::kLongLived:
+      return "long-lived";
+    case Stage::kNextHop:
+      break;
+  }
+  return "next hop";
+}
+constexpr std::size_t kLabelWidth = std::string_view("remote agent").size();
+
+std::string Destination(const HostReport& host) {
+  std::string text = Clean(host.host);
+  for (std::size_t i = 0; i < host.via.size(); ++i)
+    text += (i == 0 ? " through " : ", ") + Clean(host.via[i]);
+  return text;
+}
+
+/// The verdict in one line.
+std::string Headline(const HostReport& host) {
+  const std::string forwarding = "agent forwarding to " + Destination(host);
+  switch (host.verdict) {
+    case Verdict::kHealthy:
+      return forwarding + " works";
+    case Verdict::kDegraded:
+      // Behind a forced command nobody saw it work.
+      if (host.root_cause && host.root_cause->code == "forced-command")
+        return forwarding + " is granted, but could not be tried";
+      return forwarding + " works, with a warning";
+    case Verdict::kBroken:
+      return forwarding + " does not work";
+    case Verdict::kUndetermined:
+      break;
+  }
+  return "cannot tell whether " + forwarding + " works";
+}
+
+/// The same where the host's name stands before it already.
+const char* Outcome(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kHealthy:
+      return "works";
+    case Verdict::kDegraded:
+      return "works, with a warning";
+    case Verdict::kBroken:
+      return "does not work";
+    case Verdict::kUndetermined:
+      break;
+  }
+  return "undetermined";
+}
+
+/// Where a piece of evidence was seen, the way compilers name places.
+std::string Place(const Evidence& evidence) {
+  if (evidence.file.empty()) return Clean(evidence.source);
+  std::string place = Clean(evidence.file);
+  if (evidence.line > 0) place += ":" + std::to_string(evidence.line);
+  return place;
+}
+
+const ReportedFinding* FindRootCause(const HostReport& host) {
+  if (!host.root_cause) return nullptr;
+  const auto found =
+      std::ranges::find_if(host.findings, [&](const ReportedFinding& reported) {
+        return reported.finding.code == host.root_cause->code &&
+               reported.check == host.root_cause->check;
+      });
+  return found == host.findings.end() ? nullptr : &*found;
+}
+
+class TextReport {
+ public:
+  explicit TextReport(const TextStyle& style)
+      : style_(style), columns_(std::max<std::size_t>(style.columns, 40)) {}
+
+  std::string Render(const Report& report) {
+    if (style_.quiet) {
+      for (const HostReport& host : report.hosts) OneLine(host);
+      return std::move(out_);
+    }
+    if (report.hosts.size() > 1) Overview(report);
+    for (const HostReport& host : report.hosts) {
+      // Among many, what works needs no more than its line above.
+      if (report.hosts.size() > 1 && host.verdict == Verdict::kHealthy &&
+          !host.fix_requested && !style_.verbose)
+        continue;
+      if (!out_.empty()) Blank();
+      Host(host);
+    }
+    return std::move(out_);
+  }
+
+ private:
+  std::string Toned(Tone tone, std::string_view text) const {
+    static constexpr std::array<std::string_view, 6> kCodes = {
+        "", "1", "2", "32", "1;31", "33"};
+    const std::string_view code = kCodes[static_cast<std::size_t>(tone)];
+    if (!style_.colour || code.empty()) return std::string(text);
+    return "\x1b[" + std::string(code) + "m" + std::string(text) + "\x1b[0m";
+  }
+
+  std::string Show(const Mark& mark) const {
+    return Toned(mark.tone, style_.ascii ? mark.ascii : mark.utf8);
+  }
+
+  void Blank() { out_ += '\n'; }
+
+  /// A line that is never wrapped: it is there to be pasted.
+  void Literal(std::size_t indent, std::string_view text) {
+    out_.append(indent, ' ');
+    out_ += text;
+    out_ += '\n';
+  }
+
+  void Heading(std::string_view text) {
+    Blank();
+    Literal(2, Toned(Tone::kBold, text));
+  }
+
+  /// \a text from where the line stands (column \a column), wrapped, further
+  /// lines indented by \a hang.
+  void Flow(std::size_t column, std::size_t hang, std::string_view text,
+            Tone tone = Tone::kPlain) {
+    std::string line;
+    const auto flush = [&] {
+      out_ += Toned(tone, line);
+      out_ += '\n';
+      line.clear();
+    };
+    while (!(text = Trim(text)).empty()) {
+      const std::string_view word = text.substr(0, text.find(' '));
+      text.remove_prefix(word.size());
+      const std::size_t space = line.empty() ? 0 : 1;
+      if (!line.empty() &&
+          column + Width(line) + space + Width(word) > columns_) {
+        flush();
+        out_.append(hang, ' ');
+        column = hang;
+      }
+      if (!line.empty()) line += ' ';
+      line += word;
+    }
+    flush();
+  }
+
+  void Paragraph(std::size_t indent, std::string_view text,
+                 Tone tone = Tone::kPlain) {
+    if (text.empty()) return;
+    out_.append(indent, ' ');
+    Flow(indent, indent, text, tone);
+  }
+
+  void OneLine(const HostReport& host) {
+    out_ += Show(MarkOf(host.verdict)) + " " + Destination(host) + ": " +
+            Outcome(host.verdict);
+    if (host.root_cause)
+      out_ += ": " + Clean(host.root_cause->summary) + " (" +
+              Clean(host.root_cause->code) + ")";
+    out_ += '\n';
+  }
+
+  void Overview(const Report& report) {
+    std::string text = std::to_string(report.hosts.size()) + " hosts";
+    const char* separator = ": ";
+    for (const Verdict verdict : {Verdict::kHealthy, Verdict::kDegraded,
+                                  Verdict::kBroken, Verdict::kUndetermined}) {
+      const auto hosts =
+          std::ranges::count(report.hosts, verdict, &HostReport::verdict);
+      if (hosts == 0) continue;
+      text += separator + std::to_string(hosts) + " " + Name(verdict);
+      separator = ", ";
+    }
+    Literal(0, Toned(Tone::kBold, text));
+    Blank();
+    std::size_t widest = 0;
+    for (const HostReport& host : report.hosts)
+      widest = std::max(widest, Width(Destination(host)));
+    widest = std::min<std::size_t>(widest, columns_ / 3);
+    for (const HostReport& host : report.hosts) {
+      const std::string name = Destination(host);
+      const std::size_t width = std::max(Width(name), widest);
+      out_ += "  " + Show(MarkOf(host.verdict)) + " " + name;
+      out_.append(width - Width(name) + 2, ' ');
+      std::string outcome = Outcome(host.verdict);
+      if (host.root_cause) outcome += ": " + Clean(host.root_cause->summary);
+      Flow(width + 6, widest + 6, outcome);
+    }
+  }
+
+  void Host(const HostReport& host) {
+    out_ += Show(MarkOf(host.verdict)) + " ";
+    Flow(2, 2, Headline(host), Tone::kBold);
+    const ReportedFinding* cause = FindRootCause(host);
+    if (cause != nullptr) {
+      Cause(cause->finding);
+    } else if (host.root_cause) {
+      Blank();
+      Paragraph(2, Clean(host.root_cause->summary));
+    }
+    if (host.fix_requested) Repairs(host);
+    Chain(host);
+    OtherFindings(host, cause);
+    if (host.root_cause) {
+      Blank();
+      Literal(2, "More: agentdoctor explain " + Clean(host.root_cause->code));
+    }
+  }
+
+  void Cause(const Finding& finding) {
+    Blank();
+    Paragraph(2, Clean(finding.summary), Tone::kBold);
+    Literal(2, Toned(Tone::kDim, "(" + Clean(finding.code) + ", " +
+                                     Name(finding.certainty) + ")"));
+    if (!finding.explanation.empty()) {
+      Blank();
+      Paragraph(2, Clean(finding.explanation));
+    }
+    if (!finding.evidence.empty()) {
+      Heading("What shows it");
+      ListEvidence(4, finding.evidence, kEvidenceShown);
+    }
+    if (!finding.fixes.empty()) {
+      Heading("What to do");
+      ListFixes(4, finding.fixes, kFixesShown);
+    }
+  }
+
+  void ListEvidence(std::size_t indent, const std::vector<Evidence>& evidence,
+                    std::size_t limit, std::string_view lead = "") {
+    const std::size_t shown =
+        style_.verbose ? evidence.size() : std::min(evidence.size(), limit);
+    for (std::size_t i = 0; i < shown; ++i) {
+      std::string text = std::string(lead) + Place(evidence[i]);
+      if (!evidence[i].text.empty()) {
+        const std::string said = Clean(evidence[i].text);
+        text += ": " + (style_.verbose ? said : Elide(said, kEvidenceColumns));
+      }
+      out_.append(indent, ' ');
+      Flow(indent, indent + 4, text);
+    }
+    if (shown < evidence.size())
+      Literal(indent, "(" + std::to_string(evidence.size() - shown) +
+                          " more with --verbose)");
+  }
+
+  void ListFixes(std::size_t indent, const std::vector<Fix>& fixes,
+                 std::size_t limit, std::string_view lead = "") {
+    const std::size_t shown =
+        style_.verbose ? fixes.size() : std::min(fixes.size(), limit);
+    for (std::size_t i = 0; i < shown; ++i) {
+      if (i > 0) Blank();
+      ShowFix(indent, fixes[i], lead);
+    }
+  }
+
+  void ShowFix(std::size_t indent, const Fix& fix, std::string_view lead) {
+    std::string title = std::string(lead) + Clean(fix.title);
+    if (fix.action != Action::kNone && fix.safety == Safety::kSafe)
+      title += " (--fix does this)";
+    if (fix.safety == Safety::kReview) title += " (look before you do this)";
+    Paragraph(indent, title);
+    for (const Edit& edit : fix.edits) {
+      std::string where = "in " + Clean(edit.file);
+      if (edit.line > 0)
+        where += (edit.replaces ? ", instead of line " : ", before line ") +
+                 std::to_string(edit.line);
+      Paragraph(indent + 4, where + ":");
+      for (const std::string& line : SplitLines(edit.text))
+        Literal(indent + 8, Toned(Tone::kBold, Clean(line)));
+    }
+    // Behind the lines: what makes a program read them comes last.
+    Commands(indent + 4, fix.commands, fix.shell_lines);
+  }
+
+  void Commands(std::size_t indent,
+                const std::vector<std::vector<std::string>>& commands,
+                const std::vector<std::string>& shell_lines) {
+    for (const auto& argv : commands)
+      Literal(indent, Toned(Tone::kBold, Clean(ShellQuote(argv))));
+    for (const std::string& line : shell_lines)
+      Literal(indent, Toned(Tone::kBold, Clean(line)));
+  }
+
+  /// One line per link, an arrow where the root cause is.
+  void Chain(const HostReport& host) {
+    if (host.checks.empty()) return;
+    Heading("The path, link by link");
+    for (const CheckResult& check : host.checks) {
+      const bool here = host.root_cause && host.root_cause->check == check.id;
+      const char* arrow = style_.ascii ? "> " : "→ ";
+      out_ += "  ";
+      out_ += here ? Toned(Tone::kBad, arrow) : "  ";
+      const Mark mark = MarkOf(check.status);
+      const std::string word = Word(check.status);
+      const std::string label = Label(check.stage);
+      out_ += Show(mark) + " " + Toned(mark.tone, word);
+      out_.append(6 - word.size(), ' ');
+      out_ += label;
+      out_.append(kLabelWidth - label.size() + 2, ' ');
+      constexpr std::size_t kColumn = 2 + 2 + 2 + 6 + kLabelWidth + 2;
+      Flow(kColumn, kColumn, Clean(check.summary));
+      if (style_.verbose) {
+        out_.append(kColumn, ' ');
+        Flow(kColumn, kColumn,
+             "(" + Clean(check.id) + ": " + Clean(check.title) + ")",
+             Tone::kDim);
+      }
+    }
+  }
+
+  void OtherFindings(const HostReport& host, const ReportedFinding* cause) {
+    bool first = true;
+    for (const ReportedFinding& reported : host.findings) {
+      if (&reported == cause) continue;
+      if (first)
+        Heading("Also found");
+      else
+        Blank();
+      first = false;
+      Other(reported);
+    }
+  }
+
+  void Other(const ReportedFinding& reported) {
+    const Finding& finding = reported.finding;
+    out_ += "    " + Show(MarkOf(finding.severity)) + " ";
+    std::string text = std::string(Name(finding.severity)) + ": " +
+                       Clean(finding.summary) + " (" + Clean(finding.code);
+    if (finding.certainty == Certainty::kLikely) text += ", likely";
+    if (!reported.consequence_of.empty())
+      text += ", follows from " + Clean(reported.consequence_of);
+    Flow(6, 6, text + ")");
+    if (style_.verbose) {
+      Paragraph(6, Clean(finding.explanation));
+      ListEvidence(6, finding.evidence, finding.evidence.size(), "seen: ");
+    }
+    // What follows from a cause goes with it, and what is merely worth
+    // knowing asks for nothing.
+    const bool asks =
+        reported.consequence_of.empty() && finding.severity != Severity::kInfo;
+    if (asks || style_.verbose) ListFixes(6, finding.fixes, 1, "remedy: ");
+  }
+
+  void Repairs(const HostReport& host) {
+    const bool planned =
+        std::ranges::any_of(host.repairs, [](const RepairRecord& repair) {
+          return repair.status == RepairStatus::kPlanned;
+        });
+    Heading(planned ? "What --fix would do" : "What was done");
+    if (host.repairs.empty())
+      Paragraph(4, host.verdict == Verdict::kHealthy
+                       ? "nothing: there is nothing to repair"
+                       : "nothing: no remedy here is safe unattended");
+    for (const RepairRecord& repair : host.repairs) {
+      out_ += "    " + Show(MarkOf(repair.status)) + " ";
+      Flow(6, 6,
+           std::string(Word(repair.status)) + ": " + Clean(repair.title) +
+               " (" + Clean(repair.code) + ")");
+      for (const std::string& command : repair.commands)
+        Literal(10, Toned(Tone::kBold, Clean(command)));
+      Paragraph(6, Clean(repair.detail));
+    }
+    if (planned || host.repairs.empty() || !host.before) return;
+    Blank();
+    std::string before = Outcome(host.before->verdict);
+    if (host.before->root_cause)
+      before += ", " + Clean(host.before->root_cause->code);
+    Literal(4, "before: " + before);
+    std::string now = Outcome(host.verdict);
+    if (host.root_cause) now += ", " + Clean(host.root_cause->code);
+    Literal(4, "now:    " + now);
+  }
+
+  const TextStyle& style_;
+  const std::size_t columns_;
+  std::string out_;
+};
+
+}  // namespace
+
+std::string RenderText(const Report& report, const TextStyle& style) {
+  return TextReport(style).Render(report);
+}
+
+}  // namespace agentdoctor

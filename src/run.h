@@ -1,0 +1,35 @@
+// A whole run: several destinations, repairs, and the report of it all.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "agentdoctor/facts.h"
+#include "agentdoctor/report.h"
+#include "clients/client.h"
+#include "examine.h"
+#include "facts_json.h"
+#include "plan.h"
+#include "repair.h"
+
+namespace agentdoctor {
+
+struct RunPlan {
+  std::vector<Request> requests = {};  ///< one per destination
+  RunOptions options = {};
+  ControlMode control = ControlMode::kAuto;
+  Selection selection = {};
+  std::optional<RepairOptions> repair = {};  ///< set: --fix or --dry-run
+  std::size_t jobs = 32;
+};
+
+/// Collects (and, where asked, repairs and collects again) for every request,
+/// in a bounded pool; hosts stand in the order asked.
+Recording RunAll(const RunPlan& plan,
+                 const std::function<std::unique_ptr<Client>()>& make_client);
+
+/// The report of a run, recorded or just made: the same to the letter.
+Report MakeReport(const Recording& recording, const Selection& selection);
+
+}  // namespace agentdoctor

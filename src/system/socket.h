@@ -1,0 +1,55 @@
+// Unix-domain stream sockets with deadlines.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+
+#include "system/process.h"
+
+namespace agentdoctor {
+
+/// An owned descriptor.
+class Fd {
+ public:
+  Fd() = default;
+  explicit Fd(int fd) : fd_(fd) {}
+  Fd(Fd&& other) noexcept : fd_(other.Release()) {}
+  Fd& operator=(Fd&& other) noexcept;
+  ~Fd();
+  int get() const { return fd_; }
+  explicit operator bool() const { return fd_ >= 0; }
+  int Release() {
+    const int fd = fd_;
+    fd_ = -1;
+    return fd;
+  }
+
+ private:
+  int fd_ = -1;
+};
+
+struct Connection {
+  Fd fd;
+  int error = 0;  ///< errno; ENAMETOOLONG if the path does not fit sun_path
+};
+
+/// sizeof(sun_path): 108 on Linux, 104 on macOS and the BSDs.
+std::size_t SunPathSize();
+
+/// Connects within the deadline (ETIMEDOUT); EINTR after Ctrl-C.  The
+/// descriptor is non-blocking and close-on-exec.
+Connection ConnectUnix(const std::string& path, Milliseconds deadline);
+
+enum class IoResult { kOk, kClosed, kTimedOut, kError };
+
+/// Writes all of \a data / reads exactly \a size bytes, or says why not.
+IoResult WriteAll(int fd, std::string_view data,
+                  std::chrono::steady_clock::time_point deadline);
+IoResult ReadExactly(int fd, std::size_t size, std::string& data,
+                     std::chrono::steady_clock::time_point deadline);
+
+/// Listens on a new socket at \a path, mode 0600.  Throws std::system_error.
+Fd ListenUnix(const std::string& path);
+
+}  // namespace agentdoctor

@@ -1,0 +1,134 @@
+// What a run costs beside plain ssh: ratios and differences of medians, taken
+// in turn on one loopback sshd, so that what disturbs one disturbs the other.
+// The budgets are those of docs/architecture.md.
+//
+// Usage: agentdoctor_bench [ROUNDS]
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "lab/lab.h"
+
+namespace agentdoctor::lab {
+namespace {
+
+struct Cost {
+  double wall_ms = 0;
+  double own_cpu_ms = 0;  ///< its children's left out
+  double peak_mib = 0;    ///< of the largest of it and its children
+};
+
+double Median(std::vector<double> values) {
+  std::ranges::nth_element(values, values.begin() + values.size() / 2);
+  return values[values.size() / 2];
+}
+
+class Bench : public Lab {
+ public:
+  explicit Bench(int rounds) : rounds_(rounds) {}
+
+  void TestBody() override {
+    const Server server = StartServer();
+    StartAgentWithKey();
+    std::printf("%-34s %9s %9s %17s %9s\n", "", "ssh", "run", "", "budget");
+
+    WriteConfig(HostBlock(server, "  ForwardAgent yes\n"));
+    const auto ssh = [&] { return Measure({"ssh", "gitlab-runner", "true"}); };
+    const auto run = [&] {
+      return Measure({AGENTDOCTOR_PROGRAM, "run", "gitlab-runner"});
+    };
+    Compare("healthy, cold", ssh, run, "1.10 x");
+    const Cost own = last_;
+
+    WriteConfig(HostBlock(server, Sharing()));
+    OpenMaster();
+    Compare("healthy, through a live master", ssh, run, "+ 60 ms");
+    Ssh({"-O", "exit", "gitlab-runner"});
+
+    WriteConfig(HostBlock(server, "  ForwardAgent no\n" + Sharing()));
+    OpenMaster();
+    WriteConfigLater(HostBlock(server, Sharing()));
+    Compare(
+        "stale master, beside a cold login",
+        [&] {
+          return Measure(
+              {"ssh", "-o", "ControlPath=none", "gitlab-runner", "true"});
+        },
+        run, "1.5 x + 60 ms");
+
+    std::printf("%-34s %29.1f ms %15s\n", "own CPU, healthy", own.own_cpu_ms,
+                "10 ms");
+    std::printf("%-34s %29.1f MiB %14s\n", "peak memory, children included",
+                own.peak_mib, "20 MiB");
+  }
+
+ private:
+  /// One run to its end.
+  Cost Measure(const Words& argv) {
+    const auto start = std::chrono::steady_clock::now();
+    const Program program = Launched(argv);
+    siginfo_t ended = {};
+    waitid(P_PID, static_cast<id_t>(program.pid), &ended, WEXITED | WNOWAIT);
+    Cost cost;
+    cost.wall_ms = std::chrono::duration<double, std::milli>(
+                       std::chrono::steady_clock::now() - start)
+                       .count();
+    // Its own clock, which its children's time does not enter.
+    clockid_t clock = {};
+    timespec spent = {};
+    if (clock_getcpuclockid(program.pid, &clock) == 0 &&
+        clock_gettime(clock, &spent) == 0)
+      cost.own_cpu_ms = static_cast<double>(spent.tv_sec) * 1e3 +
+                        static_cast<double>(spent.tv_nsec) / 1e6;
+    rusage usage = {};
+    int status = 0;
+    wait4(program.pid, &status, 0, &usage);
+    cost.peak_mib = static_cast<double>(usage.ru_maxrss) / 1024;
+    if (!WIFEXITED(status) || WEXITSTATUS(status) > 1)
+      throw std::runtime_error(argv[0] + ": " + program.Errors());
+    return cost;
+  }
+
+  void Compare(const char* what, const std::function<Cost()>& ssh,
+               const std::function<Cost()>& run, const char* budget) {
+    std::vector<double> plain, wall, cpu, peak;
+    for (int round = 0; round < rounds_; ++round) {
+      plain.push_back(ssh().wall_ms);
+      const Cost cost = run();
+      wall.push_back(cost.wall_ms);
+      cpu.push_back(cost.own_cpu_ms);
+      peak.push_back(cost.peak_mib);
+    }
+    last_ = {Median(wall), Median(cpu), Median(peak)};
+    std::printf("%-34s %6.1f ms %6.1f ms %5.2f x %+6.1f ms  %s\n", what,
+                Median(plain), last_.wall_ms, last_.wall_ms / Median(plain),
+                last_.wall_ms - Median(plain), budget);
+    std::fflush(stdout);
+  }
+
+  int rounds_;
+  Cost last_ = {};
+};
+
+}  // namespace
+}  // namespace agentdoctor::lab
+
+int main(int argc, char** argv) {
+  const int rounds = argc > 1 ? std::atoi(argv[1]) : 25;
+  try {
+    agentdoctor::lab::Bench(std::max(rounds, 1)).TestBody();
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "bench: %s\n", error.what());
+    return 1;
+  }
+}
