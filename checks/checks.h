@@ -11,6 +11,8 @@ extern const Check kControlMaster;
 extern const Check kConnection;
 extern const Check kServerPolicy;
 extern const Check kRemoteSocket;
+extern const Check kRemoteSessions;
+extern const Check kNextHop;
 
 /// Asks one part of a check's question.  If a fact it needs is not known, the
 /// rest of that part is left out and the answer says so; what was found before

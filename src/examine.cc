@@ -43,6 +43,7 @@ std::vector<Examined> Examine(const Facts& facts, std::span<const Check> checks,
     const auto selected = [&](std::string_view code) {
       return Selected(selection, check, code);
     };
+    if (!check.applies(facts)) continue;
     if (std::ranges::none_of(check.codes, selected)) continue;
     Examined result{.check = &check, .answer = Ask(check, facts)};
     std::erase_if(result.answer.findings, [&](const Finding& finding) {

@@ -77,6 +77,15 @@ constexpr auto Words(StartupEffect) {
                     Word{StartupEffect::kUnsets, "unsets"}};
 }
 
+constexpr auto Words(HolderKind) {
+  return std::array{Word{HolderKind::kTmuxServer, "tmuxServer"},
+                    Word{HolderKind::kTmuxSession, "tmuxSession"},
+                    Word{HolderKind::kScreen, "screen"},
+                    Word{HolderKind::kEditor, "editor"},
+                    Word{HolderKind::kContainer, "container"},
+                    Word{HolderKind::kProcess, "process"}};
+}
+
 constexpr auto Words(ConfigOrigin) {
   return std::array{Word{ConfigOrigin::kDefault, "default"},
                     Word{ConfigOrigin::kCommandLine, "commandLine"},
@@ -164,6 +173,37 @@ constexpr auto Fields(const ServerConfigLine*) {
                     Field{"text", &T::text}, Field{"match", &T::match}};
 }
 
+constexpr auto Fields(const Holder*) {
+  using T = Holder;
+  return std::tuple{Field{"kind", &T::kind},
+                    Field{"name", &T::name},
+                    Field{"server", &T::server},
+                    Field{"pid", &T::pid},
+                    Field{"since", &T::since},
+                    Field{"authSock", &T::auth_sock},
+                    Field{"destination", &T::destination},
+                    Field{"replaced", &T::replaced},
+                    Field{"count", &T::count}};
+}
+
+constexpr auto Fields(const LongLived*) {
+  using T = LongLived;
+  return std::tuple{Field{"holders", &T::holders}, Field{"links", &T::links},
+                    Field{"notSeen", &T::not_seen}};
+}
+
+constexpr auto Fields(const Ancestor*) {
+  using T = Ancestor;
+  return std::tuple{Field{"pid", &T::pid}, Field{"name", &T::name},
+                    Field{"authSock", &T::auth_sock}};
+}
+
+constexpr auto Fields(const GitRemote*) {
+  using T = GitRemote;
+  return std::tuple{Field{"name", &T::name}, Field{"url", &T::url},
+                    Field{"file", &T::file}};
+}
+
 constexpr auto Fields(const Side*) {
   using T = Side;
   return std::tuple{Field{"name", &T::name},
@@ -180,7 +220,12 @@ constexpr auto Fields(const Side*) {
                     Field{"startupLines", &T::startup_lines},
                     Field{"serverConfig", &T::server_config},
                     Field{"identityAgent", &T::identity_agent},
-                    Field{"vscodeForwardingOff", &T::vscode_forwarding_off}};
+                    Field{"vscodeForwardingOff", &T::vscode_forwarding_off},
+                    Field{"longLived", &T::long_lived},
+                    Field{"ancestors", &T::ancestors},
+                    Field{"sessionVariables", &T::session_variables},
+                    Field{"socketConnections", &T::socket_connections},
+                    Field{"gitRemotes", &T::git_remotes}};
 }
 
 constexpr auto Fields(const ConfigLine*) {
@@ -321,6 +366,32 @@ constexpr auto Fields(const Control*) {
       Field{"durationMs", &T::duration_ms}};
 }
 
+constexpr auto Fields(const OfferedKey*) {
+  using T = OfferedKey;
+  return std::tuple{Field{"type", &T::type},
+                    Field{"fingerprint", &T::fingerprint},
+                    Field{"file", &T::file}, Field{"fromAgent", &T::from_agent},
+                    Field{"accepted", &T::accepted}};
+}
+
+constexpr auto Fields(const NextHop*) {
+  using T = NextHop;
+  return std::tuple{Field{"destination", &T::destination},
+                    Field{"config", &T::config},
+                    Field{"version", &T::version},
+                    Field{"fault", &T::fault},
+                    Field{"agentKeys", &T::agent_keys},
+                    Field{"offered", &T::offered},
+                    Field{"serverVersion", &T::server_version},
+                    Field{"authenticated", &T::authenticated},
+                    Field{"authMethod", &T::auth_method},
+                    Field{"user", &T::user},
+                    Field{"greeting", &T::greeting},
+                    Field{"signingFailure", &T::signing_failure},
+                    Field{"masterAlive", &T::master_alive},
+                    Field{"messages", &T::messages}};
+}
+
 constexpr auto Fields(const Link*) {
   using T = Link;
   return std::tuple{
@@ -337,7 +408,8 @@ constexpr auto Fields(const Request*) {
                     Field{"ssh", &T::ssh},
                     Field{"key", &T::key},
                     Field{"keyFingerprint", &T::key_fingerprint},
-                    Field{"interactive", &T::interactive}};
+                    Field{"interactive", &T::interactive},
+                    Field{"to", &T::to}};
 }
 
 constexpr auto Fields(const Facts*) {
@@ -347,9 +419,11 @@ constexpr auto Fields(const Facts*) {
                     Field{"collected", &T::collected},
                     Field{"durationMs", &T::duration_ms},
                     Field{"interrupted", &T::interrupted},
+                    Field{"here", &T::here},
                     Field{"near", &T::near},
                     Field{"link", &T::link},
-                    Field{"far", &T::far}};
+                    Field{"far", &T::far},
+                    Field{"nextHops", &T::next_hops}};
 }
 
 constexpr auto Fields(const RepairRecord*) {

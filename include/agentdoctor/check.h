@@ -20,6 +20,9 @@ struct Answer {
   std::string summary = {};
 };
 
+/// There are two sides and a link between them: not `agentdoctor here`.
+inline bool HasLink(const Facts& facts) { return !facts.here; }
+
 struct Check {
   std::string_view id;  ///< "local-agent": names the source file and --only
   Stage stage;
@@ -29,6 +32,8 @@ struct Check {
   Answer (*run)(const Facts& facts);
   /// Every code it can report.
   std::span<const std::string_view> codes;
+  /// Whether the question arises at all.
+  bool (*applies)(const Facts& facts) = HasLink;
 };
 
 /// Every check, in chain order.

@@ -126,6 +126,67 @@ struct ServerConfigLine {
   bool operator==(const ServerConfigLine&) const = default;
 };
 
+// ------------------------------------------------- long-lived sessions --
+
+/// What keeps an environment for longer than one connection lasts.
+enum class HolderKind {
+  kTmuxServer,   ///< tmux's global environment: for new sessions
+  kTmuxSession,  ///< a session's own: for new panes
+  kScreen,
+  kEditor,     ///< the server of VS Code, Cursor, a JetBrains IDE
+  kContainer,  ///< by a mount and a variable
+  kProcess,    ///< any other process
+};
+
+/// Something long-lived of this user's that names an agent.
+struct Holder {
+  HolderKind kind = HolderKind::kProcess;
+  /// The session, container or program; of a tmux server empty.
+  std::string name = {};
+  /// tmux: the server's socket.  Containers: "docker" or "podman".  Editors:
+  /// the product, "VS Code".
+  std::string server = {};
+  std::optional<std::int64_t> pid = {};    ///< of several the oldest
+  std::optional<std::int64_t> since = {};  ///< when it began
+  /// The socket it names; of a container the mount's source on this side.  No
+  /// value: tmux marks the variable as removed (`-SSH_AUTH_SOCK`).
+  std::optional<std::string> auth_sock = {};
+  std::string destination = {};  ///< containers: where it is mounted
+  /// Containers: what was mounted has been replaced since the container began.
+  bool replaced = false;
+  int count = 1;  ///< processes of this program that name this socket
+  bool operator==(const Holder&) const = default;
+};
+
+/// The sessions of one side that outlive a connection.
+struct LongLived {
+  std::vector<Holder> holders = {};
+  /// Well-known links to agents (~/.ssh/ssh_auth_sock), whatever they lead to;
+  /// what answers behind them stands in Side::agents.
+  std::vector<std::string> links = {};
+  /// What could not be looked at, and why: "tmux at /tmp/tmux-1000/default did
+  /// not answer within 2 s".
+  std::vector<std::string> not_seen = {};
+  bool operator==(const LongLived&) const = default;
+};
+
+/// A process above the one that looked.
+struct Ancestor {
+  std::int64_t pid = 0;
+  std::string name = {};  ///< "sshd", "tmux: server", "sudo"
+  /// SSH_AUTH_SOCK as the process was started with it; no value: unset.
+  Fact<std::optional<std::string>> auth_sock = {};
+  bool operator==(const Ancestor&) const = default;
+};
+
+/// A remote of the git work tree one stands in.
+struct GitRemote {
+  std::string name = {};
+  std::string url = {};   ///< without user information
+  std::string file = {};  ///< the configuration it stands in
+  bool operator==(const GitRemote&) const = default;
+};
+
 /// A place, as one user sees it.
 struct Side {
   std::string name = {};  ///< host name; empty if not known
@@ -151,6 +212,15 @@ struct Side {
   Fact<std::string> identity_agent = {};
   /// VS Code's remote.SSH.enableAgentForwarding is false there.
   std::optional<EnvironmentFileLine> vscode_forwarding_off = {};
+  Fact<LongLived> long_lived = {};
+  /// From the process that looked upwards, as far as they can be seen.
+  std::vector<Ancestor> ancestors = {};
+  /// Variables that say what kind of session this is: TMUX, STY, SUDO_USER,
+  /// TERM_PROGRAM, VSCODE_IPC_HOOK_CLI, container; those that are set.
+  std::map<std::string, std::string> session_variables = {};
+  /// SSH_CONNECTION of the processes that name a socket, by the socket.
+  std::map<std::string, std::string> socket_connections = {};
+  std::vector<GitRemote> git_remotes = {};
   bool operator==(const Side&) const = default;
 };
 
@@ -378,6 +448,45 @@ struct Control {
   bool operator==(const Control&) const = default;
 };
 
+// --------------------------------------------------------------- next hop --
+
+/// A key that a client offered to a server, or would have.
+struct OfferedKey {
+  std::string type = {};         ///< "ED25519", as ssh says it
+  std::string fingerprint = {};  ///< "SHA256:..."
+  std::string file = {};         ///< as ssh names it: a file or a comment
+  bool from_agent = false;
+  bool accepted = false;  ///< "Server accepts key"
+  bool operator==(const OfferedKey&) const = default;
+};
+
+/// A login from the far side to a further server, with the far side's own ssh
+/// and configuration (--to).
+struct NextHop {
+  std::string destination = {};  ///< as typed
+  /// What ssh -G says there: user, hostname, port, identitiesonly,
+  /// identityagent, identityfile, controlpath, proxyjump,
+  /// stricthostkeychecking.
+  std::map<std::string, std::string> config = {};
+  std::string version = {};  ///< of that ssh
+  /// Set: no login came about; a code of the stage `connection`.
+  std::optional<TransportFault> fault = {};
+  /// Identities that ssh got from the agent; unknown: it did not say.
+  Fact<int> agent_keys = {};
+  std::vector<OfferedKey> offered = {};
+  std::string server_version = {};
+  bool authenticated = false;
+  std::string auth_method = {};
+  std::string user = {};      ///< as whom
+  std::string greeting = {};  ///< what a git forge says: "Hi dave! ..."
+  /// The agent did not sign, in ssh's words.
+  std::string signing_failure = {};
+  /// A master of the far side's own answers at its ControlPath.
+  bool master_alive = false;
+  std::vector<std::string> messages = {};  ///< what the user would see
+  bool operator==(const NextHop&) const = default;
+};
+
 /// What joins two sides.
 struct Link {
   std::string client = {};   ///< "openssh"
@@ -400,6 +509,7 @@ struct Request {
   /// "SHA256:..." of `key`; empty if there is none or it could not be read.
   std::string key_fingerprint = {};
   bool interactive = false;
+  std::vector<std::string> to = {};  ///< --to, as typed
   bool operator==(const Request&) const = default;
 };
 
@@ -410,9 +520,13 @@ struct Facts {
   std::int64_t collected = 0;         ///< when; checks have no clock
   std::int64_t duration_ms = 0;
   bool interrupted = false;
+  /// `agentdoctor here`: one side only, `near`; there is no link.
+  bool here = false;
   Side near = {};
   Link link = {};
   Side far = {};
+  /// One for each of request.to; unknown where no session came about.
+  Fact<std::vector<NextHop>> next_hops = {};
   bool operator==(const Facts&) const = default;
 };
 

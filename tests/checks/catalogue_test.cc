@@ -49,7 +49,15 @@ const std::map<std::string, std::set<std::string>> kCatalogue = {
       "forced-command"}},
     {"remote-socket",
      {"remote-env-overridden", "remote-env-cleared", "remote-socket-dead",
-      "remote-identity-agent", "remote-keys-differ"}}};
+      "remote-identity-agent", "remote-keys-differ"}},
+    {"remote-sessions",
+     {"tmux-stale-env", "screen-stale-env", "vscode-stale-env",
+      "container-stale-socket", "process-stale-env", "auth-symlink-stale",
+      "mosh-drops-agent", "sudo-drops-agent"}},
+    {"next-hop",
+     {"next-hop-denied", "next-hop-unreachable", "next-hop-too-many-keys",
+      "next-hop-ignores-agent", "next-hop-not-ssh",
+      "next-hop-key-constrained"}}};
 
 TEST(Catalogue, HasEveryCodeInExactlyOneCheck) {
   std::set<std::string> seen;

@@ -136,6 +136,22 @@ inline Facts HealthyFacts() {
   far.startup_lines = std::vector<StartupLine>{};
   far.server_config = Unknown{"/etc/ssh/sshd_config can not be read there"};
   far.identity_agent = std::string();
+  far.long_lived = LongLived{};
+
+  facts.request.to = {"git@gitlab.example"};
+  NextHop hop{.destination = "git@gitlab.example",
+              .version = "OpenSSH_9.2p1",
+              .agent_keys = 2,
+              .server_version = "OpenSSH_9.9",
+              .authenticated = true,
+              .auth_method = "publickey",
+              .user = "git"};
+  hop.offered = {{.type = "ED25519",
+                  .fingerprint = "SHA256:work",
+                  .file = "work",
+                  .from_agent = true,
+                  .accepted = true}};
+  facts.next_hops = std::vector<NextHop>{hop};
   return facts;
 }
 

@@ -34,7 +34,8 @@ Facts TwoFaults() {
 TEST(Examine, RunsEveryCheckInItsOrder) {
   EXPECT_EQ(Ids(Examine(TwoFaults(), AllChecks())),
             (Strings{"local-agent", "forward-agent", "control-master",
-                     "connection", "server-policy", "remote-socket"}));
+                     "connection", "server-policy", "remote-socket",
+                     "remote-sessions", "next-hop"}));
 }
 
 TEST(Examine, SkipsACheckWhoseFactIsUnknown) {

@@ -61,6 +61,22 @@ Side SomeSide() {
   side.vscode_forwarding_off =
       EnvironmentFileLine{"/home/dave/.config/Code/User/settings.json", 12, "x",
                           AgentState::kDenied};
+  Holder holder;
+  holder.kind = HolderKind::kContainer;
+  holder.name = "runner";
+  holder.server = "docker";
+  holder.pid = 77;
+  holder.since = 1795000003;
+  holder.auth_sock = "/tmp/gone";
+  holder.destination = "/ssh-agent";
+  holder.replaced = true;
+  holder.count = 3;
+  side.long_lived = LongLived{
+      {holder}, {"/home/dave/.ssh/ssh_auth_sock"}, {"tmux did not answer"}};
+  side.ancestors = {{4711, "tmux: server", std::optional<std::string>("/x")}};
+  side.session_variables = {{"TMUX", "/tmp/tmux-1000/default,1,0"}};
+  side.socket_connections = {{"/tmp/gone", "::1 5 ::1 22"}};
+  side.git_remotes = {{"origin", "https://x", "/home/dave/x/.git/config"}};
   return side;
 }
 
@@ -104,12 +120,13 @@ Transcript SomeTranscript() {
 /// Every field differs from a new object's.
 Facts EverythingKnown() {
   Facts facts;
-  facts.request = {"gitlab-runner", {"-p", "2222"}, "/opt/ssh",
-                   "id.pub",        "SHA256:abc",   true};
+  facts.request = {"gitlab-runner", {"-p", "2222"}, "/opt/ssh", "id.pub",
+                   "SHA256:abc",    true,           {"git@x"}};
   facts.via = {"bastion"};
   facts.collected = 1795255200;
   facts.duration_ms = 398;
   facts.interrupted = true;
+  facts.here = true;
   facts.near = SomeSide();
   facts.far = SomeSide();
 
@@ -165,6 +182,23 @@ Facts EverythingKnown() {
   control.far = SomeSide();
   control.duration_ms = 90;
   link.control = control;
+
+  NextHop hop;
+  hop.destination = "git@x";
+  hop.config = {{"user", "git"}};
+  hop.version = "OpenSSH_9.2p1";
+  hop.fault = TransportFault{"authentication-failed", "Permission denied"};
+  hop.agent_keys = 2;
+  hop.offered = {{"ED25519", "SHA256:abc", "dave@x", true, true}};
+  hop.server_version = "OpenSSH_9.9";
+  hop.authenticated = true;
+  hop.auth_method = "publickey";
+  hop.user = "git";
+  hop.greeting = "Hi dave!";
+  hop.signing_failure = "agent refused operation";
+  hop.master_alive = true;
+  hop.messages = {"words"};
+  facts.next_hops = std::vector<NextHop>{hop};
   return facts;
 }
 
