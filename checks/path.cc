@@ -4,6 +4,7 @@
 #include <set>
 #include <string_view>
 
+#include "agentdoctor/check.h"
 #include "words.h"
 
 namespace agentdoctor::checks {
@@ -161,52 +162,61 @@ const Session& ProbedSession(const Facts& facts) {
   throw FactUnknown("no session");
 }
 
+const Side& JudgedSide(const Facts& facts) {
+  return facts.here ? facts.near : facts.far;
+}
+
+const Side& ProbedSide(const Facts& facts) {
+  if (HasLink(facts)) ProbedSession(facts);
+  return JudgedSide(facts);
+}
+
 HandedOver LookAtHandedOver(const Facts& facts) {
-  const Side& far = facts.far;
+  const Side& side = JudgedSide(facts);
   HandedOver result;
-  if (const auto* sockets = far.connection_sockets.get()) {
+  if (const auto* sockets = side.connection_sockets.get()) {
     result.sockets = *sockets;
     if (!sockets->empty()) return {true, *sockets, true};
   }
   const auto named = [&](const std::string& path) {
     if (NamedBySshd(path)) return true;
-    const Agent* agent = FindAgent(facts.far, path);
-    const Agent* near = ForwardedAgent(facts);
+    const Agent* agent = FindAgent(side, path);
+    const Agent* near = HasLink(facts) ? ForwardedAgent(facts) : nullptr;
     return agent && near && HoldsKeysOf(*agent, *near);
   };
-  if (const auto* initial = far.initial_auth_sock.get()) {
+  if (const auto* initial = side.initial_auth_sock.get()) {
     if (!*initial || (*initial)->empty()) return {false, {}, true};
     // AcceptEnv let the near side's own value through: a grant would have
     // overwritten it (session.c, do_setup_env).
-    const auto* here = facts.near.auth_sock.get();
-    if (here && *here == *initial && far.connection_sockets.known())
+    const auto* here = HasLink(facts) ? facts.near.auth_sock.get() : nullptr;
+    if (here && *here == *initial && side.connection_sockets.known())
       return {false, {}, true};
     if (named(**initial)) return {true, {**initial}, true};
     // Another hand's value: PAM, SetEnv, ~/.ssh/environment, AcceptEnv.
-    if (far.connection_sockets.known()) return {false, {}, true};
+    if (side.connection_sockets.known()) return {false, {}, true};
     return {};
   }
-  const auto* shell = far.auth_sock.get();
+  const auto* shell = side.auth_sock.get();
   if (!shell) return {};
   if (*shell && !(*shell)->empty()) {
     if (named(**shell)) return {true, {**shell}, true};
-    if (far.connection_sockets.known()) return {false, {}, false};
+    if (side.connection_sockets.known()) return {false, {}, false};
     return {};
   }
-  return {false, {}, far.connection_sockets.known()};
+  return {false, {}, side.connection_sockets.known()};
 }
 
 std::string WhyNotAsked(const Facts& facts, const std::string& path) {
-  const auto known = facts.far.agents_not_asked.find(path);
+  const auto& not_asked = JudgedSide(facts).agents_not_asked;
+  const auto known = not_asked.find(path);
   return "the agent at " + path + " could not be asked" +
-         (known == facts.far.agents_not_asked.end() ? std::string()
-                                                    : ": " + known->second);
+         (known == not_asked.end() ? std::string() : ": " + known->second);
 }
 
 const Agent* HandedOverAgent(const Facts& facts) {
   const Agent* first = nullptr;
   for (const std::string& path : LookAtHandedOver(facts).sockets) {
-    const Agent* agent = FindAgent(facts.far, path);
+    const Agent* agent = FindAgent(JudgedSide(facts), path);
     if (agent && agent->state == AgentState::kAnswered) return agent;
     if (!first) first = agent;
   }
@@ -221,7 +231,7 @@ std::optional<bool> IsForwardedAgent(const Facts& facts, const Agent& agent) {
     return true;
   const Agent* forwarded = HandedOverAgent(facts);
   if (!forwarded || forwarded->state != AgentState::kAnswered)
-    forwarded = ForwardedAgent(facts);
+    forwarded = HasLink(facts) ? ForwardedAgent(facts) : nullptr;
   if (!forwarded || forwarded->state != AgentState::kAnswered ||
       (forwarded->identities.empty() && agent.identities.empty()))
     return std::nullopt;
@@ -230,12 +240,15 @@ std::optional<bool> IsForwardedAgent(const Facts& facts, const Agent& agent) {
 
 bool ForwardingWorks(const Facts& facts) {
   const Session* session = facts.link.session.get();
-  if (!session || session->end != SessionEnd::kProbed) return false;
-  const auto* socket = facts.far.auth_sock.get();
+  if (HasLink(facts) && (!session || session->end != SessionEnd::kProbed))
+    return false;
+  const Side& side = JudgedSide(facts);
+  const auto* socket = side.auth_sock.get();
   if (!socket || !*socket) return false;
-  const Agent* agent = FindAgent(facts.far, **socket);
-  return agent && agent->state == AgentState::kAnswered &&
-         IsForwardedAgent(facts, *agent) == true;
+  const Agent* agent = FindAgent(side, **socket);
+  if (!agent || agent->state != AgentState::kAnswered) return false;
+  return HasLink(facts) ? IsForwardedAgent(facts, *agent) == true
+                        : !agent->identities.empty();
 }
 
 std::optional<bool> SameMachine(const Facts& facts) {

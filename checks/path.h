@@ -35,6 +35,14 @@ bool ThroughMaster(const Facts& facts);
 /// The session, if it carried the probe.  Throws FactUnknown.
 const Session& ProbedSession(const Facts& facts);
 
+/// The side whose sessions and environment are judged: the far one, or, in
+/// `agentdoctor here`, the one we sit on.
+const Side& JudgedSide(const Facts& facts);
+
+/// The same, once it was seen: there is no link, or a session carried the
+/// probe.  Throws FactUnknown.
+const Side& ProbedSide(const Facts& facts);
+
 /// Whether sshd made a socket for this connection and gave it to the session.
 struct HandedOver {
   std::optional<bool> made = {};  ///< no value: it can't be told
@@ -56,7 +64,8 @@ const Agent* HandedOverAgent(const Facts& facts);
 std::optional<bool> IsForwardedAgent(const Facts& facts, const Agent& agent);
 
 /// The session's SSH_AUTH_SOCK leads to the forwarded agent, and it answers:
-/// the only proof that forwarding works.
+/// the only proof that forwarding works.  Where there is no link: it leads to
+/// an agent with keys.
 bool ForwardingWorks(const Facts& facts);
 
 /// Whether session and control reached the same machine as the same user.

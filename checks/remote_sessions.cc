@@ -16,8 +16,7 @@ bool Always(const Facts&) { return true; }
 
 Answer Run(const Facts& facts) {
   Answer answer;
-  if (!facts.here) ProbedSession(facts);
-  const Side& side = facts.here ? facts.near : facts.far;
+  const Side& side = ProbedSide(facts);
   side.long_lived.value();
   answer.summary = "no long-lived session names a dead agent";
   return answer;
