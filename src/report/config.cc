@@ -2,10 +2,10 @@
 #include <algorithm>
 #include <cstddef>
 #include <iterator>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string_view>
 
+#include "report/json.h"
 #include "report/render.h"
 #include "report/version.h"
 #include "system/file.h"
@@ -13,8 +13,6 @@
 
 namespace agentdoctor {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 struct Spelling {
   const char* name;  ///< as ssh_config(5) spells it
@@ -310,7 +308,7 @@ std::string RenderConfigJson(const Facts& facts,
       json["files"].push_back(
           {{"path", file.path}, {"modified", Timestamp(file.modified)}});
   }
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return Dump(json);
 }
 
 }  // namespace agentdoctor

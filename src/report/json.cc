@@ -1,5 +1,6 @@
+#include "report/json.h"
+
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "report/render.h"
 #include "report/version.h"
@@ -8,24 +9,7 @@
 namespace agentdoctor {
 namespace {
 
-// Keys in the order a person reads them.
-using Json = nlohmann::ordered_json;
-
 constexpr int kSchemaVersion = 1;
-
-Json Write(const CheckResult& check);
-Json Write(const Evidence& evidence);
-Json Write(const Fix& fix);
-Json Write(const ReportedFinding& reported);
-Json Write(const RepairRecord& repair);
-Json Write(const HostReport& host);
-
-template <typename T>
-Json WriteAll(const std::vector<T>& items) {
-  Json json = Json::array();
-  for (const T& item : items) json.push_back(Write(item));
-  return json;
-}
 
 Json Write(const RootCause& cause) {
   return {
@@ -34,6 +18,21 @@ Json Write(const RootCause& cause) {
 
 Json Write(const std::optional<RootCause>& cause) {
   return cause ? Write(*cause) : Json(nullptr);
+}
+
+}  // namespace
+
+Json Document(const std::string& command, std::int64_t started,
+              std::int64_t duration_ms) {
+  return {{"schemaVersion", kSchemaVersion},
+          {"tool", {{"name", "agentdoctor"}, {"version", kVersion}}},
+          {"command", command},
+          {"startedAt", Timestamp(started)},
+          {"durationMs", duration_ms}};
+}
+
+std::string Dump(const Json& document) {
+  return document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 Json Write(const CheckResult& check) {
@@ -113,8 +112,6 @@ Json Write(const HostReport& host) {
   return json;
 }
 
-}  // namespace
-
 std::string RenderJson(const Report& report) {
   Json summary = Json::object();
   for (const Verdict verdict : {Verdict::kHealthy, Verdict::kDegraded,
@@ -124,15 +121,10 @@ std::string RenderJson(const Report& report) {
         [&](const HostReport& host) { return host.verdict == verdict; });
     summary[Name(verdict)] = hosts;
   }
-  const Json json = {{"schemaVersion", kSchemaVersion},
-                     {"tool", {{"name", "agentdoctor"}, {"version", kVersion}}},
-                     {"command", report.command},
-                     {"startedAt", Timestamp(report.started)},
-                     {"durationMs", report.duration_ms},
-                     {"hosts", WriteAll(report.hosts)},
-                     {"summary", std::move(summary)}};
-  // Invalid UTF-8 becomes U+FFFD; everything else stands there verbatim.
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  Json json = Document(report.command, report.started, report.duration_ms);
+  json["hosts"] = WriteAll(report.hosts);
+  json["summary"] = std::move(summary);
+  return Dump(json);
 }
 
 }  // namespace agentdoctor

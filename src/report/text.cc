@@ -1,53 +1,18 @@
 // The report for a person at a terminal: verdict, cause, remedy, then the
 // whole path, so that one sees at a glance where it breaks.
-#include "system/text.h"
-
 #include <algorithm>
-#include <array>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "report/render.h"
+#include "report/text_page.h"
 
 namespace agentdoctor {
 namespace {
 
 constexpr std::size_t kEvidenceShown = 8;
-constexpr std::size_t kEvidenceColumns = 400;
 constexpr std::size_t kFixesShown = 3;
-
-/// Text from outside: the same whether it came from a probe or from a
-/// recording, whose JSON can't hold invalid UTF-8.
-std::string Clean(std::string_view text) { return Harmless(ValidUtf8(text)); }
-
-/// Characters, not bytes.
-std::size_t Width(std::string_view text) {
-  return static_cast<std::size_t>(
-      std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; }));
-}
-
-enum class Tone { kPlain, kBold, kDim, kGood, kBad, kWarning };
-
-struct Mark {
-  const char* utf8;
-  const char* ascii;
-  Tone tone;
-};
-
-Mark MarkOf(Status status) {
-  switch (status) {
-    case Status::kPass:
-      return {"✓", "+", Tone::kGood};
-    case Status::kWarn:
-      return {"!", "!", Tone::kWarning};
-    case Status::kFail:
-      return {"✗", "x", Tone::kBad};
-    case Status::kSkip:
-      break;
-  }
-  return {"-", "-", Tone::kDim};
-}
 
 Mark MarkOf(Verdict verdict) {
   switch (verdict) {
@@ -63,30 +28,6 @@ Mark MarkOf(Verdict verdict) {
   return {"?", "?", Tone::kWarning};
 }
 
-Mark MarkOf(Severity severity) {
-  switch (severity) {
-    case Severity::kError:
-      return MarkOf(Status::kFail);
-    case Severity::kWarning:
-      return MarkOf(Status::kWarn);
-    case Severity::kInfo:
-      break;
-  }
-  return {"i", "i", Tone::kDim};
-}
-
-Mark MarkOf(RepairStatus status) {
-  switch (status) {
-    case RepairStatus::kApplied:
-      return MarkOf(Status::kPass);
-    case RepairStatus::kFailed:
-      return MarkOf(Status::kFail);
-    case RepairStatus::kPlanned:
-      break;
-  }
-  return MarkOf(Status::kSkip);
-}
-
 const char* Word(Status status) {
   switch (status) {
     case Status::kPass:
@@ -99,18 +40,6 @@ const char* Word(Status status) {
       break;
   }
   return "skip";
-}
-
-const char* Word(RepairStatus status) {
-  switch (status) {
-    case RepairStatus::kApplied:
-      return "done";
-    case RepairStatus::kFailed:
-      return "FAILED";
-    case RepairStatus::kPlanned:
-      break;
-  }
-  return "planned";
 }
 
 /// The link of the chain, in words.
@@ -178,14 +107,6 @@ const char* Outcome(Verdict verdict) {
   return "undetermined";
 }
 
-/// Where a piece of evidence was seen, the way compilers name places.
-std::string Place(const Evidence& evidence) {
-  if (evidence.file.empty()) return Clean(evidence.source);
-  std::string place = Clean(evidence.file);
-  if (evidence.line > 0) place += ":" + std::to_string(evidence.line);
-  return place;
-}
-
 const ReportedFinding* FindRootCause(const HostReport& host) {
   if (!host.root_cause) return nullptr;
   const auto found =
@@ -196,10 +117,9 @@ const ReportedFinding* FindRootCause(const HostReport& host) {
   return found == host.findings.end() ? nullptr : &*found;
 }
 
-class TextReport {
+class TextReport : private TextPage {
  public:
-  explicit TextReport(const TextStyle& style)
-      : style_(style), columns_(std::max<std::size_t>(style.columns, 40)) {}
+  using TextPage::TextPage;
 
   std::string Render(const Report& report) {
     if (style_.quiet) {
@@ -219,65 +139,6 @@ class TextReport {
   }
 
  private:
-  std::string Toned(Tone tone, std::string_view text) const {
-    static constexpr std::array<std::string_view, 6> kCodes = {
-        "", "1", "2", "32", "1;31", "33"};
-    const std::string_view code = kCodes[static_cast<std::size_t>(tone)];
-    if (!style_.colour || code.empty()) return std::string(text);
-    return "\x1b[" + std::string(code) + "m" + std::string(text) + "\x1b[0m";
-  }
-
-  std::string Show(const Mark& mark) const {
-    return Toned(mark.tone, style_.ascii ? mark.ascii : mark.utf8);
-  }
-
-  void Blank() { out_ += '\n'; }
-
-  /// A line that is never wrapped: it is there to be pasted.
-  void Literal(std::size_t indent, std::string_view text) {
-    out_.append(indent, ' ');
-    out_ += text;
-    out_ += '\n';
-  }
-
-  void Heading(std::string_view text) {
-    Blank();
-    Literal(2, Toned(Tone::kBold, text));
-  }
-
-  /// \a text from where the line stands (column \a column), wrapped, further
-  /// lines indented by \a hang.
-  void Flow(std::size_t column, std::size_t hang, std::string_view text,
-            Tone tone = Tone::kPlain) {
-    std::string line;
-    const auto flush = [&] {
-      out_ += Toned(tone, line);
-      out_ += '\n';
-      line.clear();
-    };
-    while (!(text = Trim(text)).empty()) {
-      const std::string_view word = text.substr(0, text.find(' '));
-      text.remove_prefix(word.size());
-      const std::size_t space = line.empty() ? 0 : 1;
-      if (!line.empty() &&
-          column + Width(line) + space + Width(word) > columns_) {
-        flush();
-        out_.append(hang, ' ');
-        column = hang;
-      }
-      if (!line.empty()) line += ' ';
-      line += word;
-    }
-    flush();
-  }
-
-  void Paragraph(std::size_t indent, std::string_view text,
-                 Tone tone = Tone::kPlain) {
-    if (text.empty()) return;
-    out_.append(indent, ' ');
-    Flow(indent, indent, text, tone);
-  }
-
   void OneLine(const HostReport& host) {
     out_ += Show(MarkOf(host.verdict)) + " " + Destination(host) + ": " +
             Outcome(host.verdict);
@@ -353,62 +214,6 @@ class TextReport {
     }
   }
 
-  void ListEvidence(std::size_t indent, const std::vector<Evidence>& evidence,
-                    std::size_t limit, std::string_view lead = "") {
-    const std::size_t shown =
-        style_.verbose ? evidence.size() : std::min(evidence.size(), limit);
-    for (std::size_t i = 0; i < shown; ++i) {
-      std::string text = std::string(lead) + Place(evidence[i]);
-      if (!evidence[i].text.empty()) {
-        const std::string said = Clean(evidence[i].text);
-        text += ": " + (style_.verbose ? said : Elide(said, kEvidenceColumns));
-      }
-      out_.append(indent, ' ');
-      Flow(indent, indent + 4, text);
-    }
-    if (shown < evidence.size())
-      Literal(indent, "(" + std::to_string(evidence.size() - shown) +
-                          " more with --verbose)");
-  }
-
-  void ListFixes(std::size_t indent, const std::vector<Fix>& fixes,
-                 std::size_t limit, std::string_view lead = "") {
-    const std::size_t shown =
-        style_.verbose ? fixes.size() : std::min(fixes.size(), limit);
-    for (std::size_t i = 0; i < shown; ++i) {
-      if (i > 0) Blank();
-      ShowFix(indent, fixes[i], lead);
-    }
-  }
-
-  void ShowFix(std::size_t indent, const Fix& fix, std::string_view lead) {
-    std::string title = std::string(lead) + Clean(fix.title);
-    if (fix.action != Action::kNone && fix.safety == Safety::kSafe)
-      title += " (--fix does this)";
-    if (fix.safety == Safety::kReview) title += " (look before you do this)";
-    Paragraph(indent, title);
-    for (const Edit& edit : fix.edits) {
-      std::string where = "in " + Clean(edit.file);
-      if (edit.line > 0)
-        where += (edit.replaces ? ", instead of line " : ", before line ") +
-                 std::to_string(edit.line);
-      Paragraph(indent + 4, where + ":");
-      for (const std::string& line : SplitLines(edit.text))
-        Literal(indent + 8, Toned(Tone::kBold, Clean(line)));
-    }
-    // Behind the lines: what makes a program read them comes last.
-    Commands(indent + 4, fix.commands, fix.shell_lines);
-  }
-
-  void Commands(std::size_t indent,
-                const std::vector<std::vector<std::string>>& commands,
-                const std::vector<std::string>& shell_lines) {
-    for (const auto& argv : commands)
-      Literal(indent, Toned(Tone::kBold, Clean(ShellQuote(argv))));
-    for (const std::string& line : shell_lines)
-      Literal(indent, Toned(Tone::kBold, Clean(line)));
-  }
-
   /// One line per link, an arrow where the root cause is.
   void Chain(const HostReport& host) {
     if (host.checks.empty()) return;
@@ -479,15 +284,7 @@ class TextReport {
       Paragraph(4, host.verdict == Verdict::kHealthy
                        ? "nothing: there is nothing to repair"
                        : "nothing: no remedy here is safe unattended");
-    for (const RepairRecord& repair : host.repairs) {
-      out_ += "    " + Show(MarkOf(repair.status)) + " ";
-      Flow(6, 6,
-           std::string(Word(repair.status)) + ": " + Clean(repair.title) +
-               " (" + Clean(repair.code) + ")");
-      for (const std::string& command : repair.commands)
-        Literal(10, Toned(Tone::kBold, Clean(command)));
-      Paragraph(6, Clean(repair.detail));
-    }
+    for (const RepairRecord& repair : host.repairs) ShowRepair(repair);
     if (planned || host.repairs.empty() || !host.before) return;
     Blank();
     std::string before = Outcome(host.before->verdict);
@@ -498,10 +295,6 @@ class TextReport {
     if (host.root_cause) now += ", " + Clean(host.root_cause->code);
     Literal(4, "now:    " + now);
   }
-
-  const TextStyle& style_;
-  const std::size_t columns_;
-  std::string out_;
 };
 
 }  // namespace
