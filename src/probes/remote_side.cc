@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "agent/client.h"
+#include "probes/records.h"
 #include "probes/server_config.h"
 #include "probes/startup_files.h"
 #include "system/text.h"
@@ -59,54 +60,6 @@ std::string RandomWord() {
   std::string word;
   for (int i = 0; i < 16; ++i) word += "0123456789abcdef"[random() % 16];
   return word;
-}
-
-std::optional<std::string> DecodeHex(std::string_view text) {
-  const auto digit = [](char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return -1;
-  };
-  std::string bytes;
-  bytes.reserve(text.size() / 2);
-  int high = -1;
-  for (const char c : text) {
-    // od's lines; \r where a terminal came between.
-    if (c == ' ' || c == '\n' || c == '\r' || c == '\t') continue;
-    const int value = digit(c);
-    if (value < 0) return std::nullopt;
-    if (high < 0) {
-      high = value;
-    } else {
-      bytes += static_cast<char>(high * 16 + value);
-      high = -1;
-    }
-  }
-  if (high >= 0) return std::nullopt;
-  return bytes;
-}
-
-using Record = std::pair<std::string, std::string>;
-
-// Nothing if the text is no sequence of records that ends with "end".
-std::optional<std::vector<Record>> ReadRecords(const std::string& bytes) {
-  std::vector<Record> records;
-  std::size_t at = 0;
-  const auto next = [&]() -> std::optional<std::string> {
-    const std::size_t end = bytes.find('\0', at);
-    if (end == std::string::npos) return std::nullopt;
-    std::string text = bytes.substr(at, end - at);
-    at = end + 1;
-    return text;
-  };
-  while (at < bytes.size()) {
-    std::optional<std::string> key = next();
-    std::optional<std::string> value = key ? next() : std::nullopt;
-    if (!value) return std::nullopt;
-    records.emplace_back(std::move(*key), std::move(*value));
-  }
-  if (records.empty() || records.back().first != "end") return std::nullopt;
-  return records;
 }
 
 // The values by key; of the agents, each a map of its own.
@@ -472,20 +425,9 @@ ProbeCommand MakeProbeCommand() {
 
 Side ParseProbe(const std::string& output) {
   Side side;
-  std::string problem;
-  std::optional<std::vector<Record>> records;
-  if (Trim(output) == "none") {
-    problem =
-        "nothing there can write bytes as text (no od, hexdump, xxd, perl or "
-        "python3)";
-  } else if (const std::optional<std::string> bytes = DecodeHex(output);
-             !bytes) {
-    problem = "something else wrote into the probe's answer";
-  } else if (records = ReadRecords(*bytes); !records) {
-    problem = "the probe's answer is not complete";
-  }
-  if (!records) {
-    const Unknown unknown{problem};
+  Fact<std::vector<Record>> records = ReadRecords(output);
+  if (!records.known()) {
+    const Unknown unknown{records.reason()};
     side.uid = unknown;
     side.boot_id = unknown;
     side.shell = unknown;
