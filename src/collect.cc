@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "clients/openssh_next_hop.h"
 #include "probes/local_side.h"
+#include "probes/next_hop.h"
 #include "probes/remote_side.h"
 #include "system/interrupt.h"
 
@@ -73,12 +75,26 @@ std::future<Side> AskOtherAgents(const Facts& facts,
                     });
 }
 
-void OpenSession(Facts& facts, Client& client) {
-  const ProbeCommand probe = MakeProbeCommand();
+Fact<std::vector<NextHop>> NextHops(const std::string& probe_output) {
+  const auto probed = ParseNextHops(probe_output);
+  if (!probed.known()) return Unknown{probed.reason()};
+  std::vector<NextHop> hops;
+  for (const ProbedNextHop& hop : *probed) hops.push_back(ReadNextHop(hop));
+  return hops;
+}
+
+void OpenSession(Facts& facts, Client& client, const RunOptions& options) {
+  const ProbeCommand probe =
+      MakeProbeCommand(facts.request.to, options.step_limit);
   SessionResult result = client.OpenSession(facts, probe);
   facts.link.session = std::move(result.session);
-  if (facts.link.session->end != SessionEnd::kProbed) return;
+  if (facts.link.session->end != SessionEnd::kProbed) {
+    facts.next_hops = Unknown{"no session carried the probe"};
+    return;
+  }
   facts.far = ParseProbe(result.probe_output);
+  if (!facts.request.to.empty())
+    facts.next_hops = NextHops(result.probe_output);
   // Agents that nothing over there can ask are asked through the master.
   std::erase_if(facts.far.agents_not_asked, [&](const auto& not_asked) {
     std::optional<Agent> answer = client.AskRemoteAgent(facts, not_asked.first);
@@ -122,7 +138,7 @@ Facts Collect(const Request& request, Client& client, const RunOptions& options,
         near = AskOtherAgents(facts, options);
         break;
       case Experiment::kSession:
-        OpenSession(facts, client);
+        OpenSession(facts, client, options);
         break;
       case Experiment::kControl:
         MakeControlLogin(facts, client);

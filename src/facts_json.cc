@@ -377,7 +377,9 @@ constexpr auto Fields(const OfferedKey*) {
 constexpr auto Fields(const NextHop*) {
   using T = NextHop;
   return std::tuple{Field{"destination", &T::destination},
+                    Field{"notTried", &T::not_tried},
                     Field{"config", &T::config},
+                    Field{"lines", &T::lines},
                     Field{"version", &T::version},
                     Field{"fault", &T::fault},
                     Field{"agentKeys", &T::agent_keys},

@@ -21,6 +21,7 @@
 #include "clients/client.h"
 #include "command_line.h"
 #include "facts_json.h"
+#include "probes/next_hop.h"
 #include "report/pages.h"
 #include "report/render.h"
 #include "report/version.h"
@@ -279,6 +280,7 @@ struct RunArguments {
   double timeout = 10;
   std::string control = "auto";
   std::string key = {};
+  std::vector<std::string> to = {};
   std::string record = {};
 };
 
@@ -287,6 +289,11 @@ void AddRunOptions(CLI::App& app, RunArguments& run) {
                  "host, user@host or ssh://user@host:port; after \"--\" a "
                  "whole ssh command line");
   AddSshOptions(app, run.ssh);
+  app.add_option("--to", run.to,
+                 "From the host, can the forwarded keys log in to DEST? "
+                 "Repeatable")
+      ->type_name("DEST")
+      ->allow_extra_args(false);
   app.add_flag("--fix", run.fix, "Repair what is safe, then look again");
   app.add_flag("--dry-run", run.dry_run, "Say what --fix would do");
   app.add_flag("--force", run.force,
@@ -327,6 +334,23 @@ std::string KeyFingerprint(const std::string& key) {
   return keygen.out.substr(start, keygen.out.find(' ', start) - start);
 }
 
+/// --to, each destination once.
+std::vector<std::string> NextHops(const std::vector<std::string>& words) {
+  std::vector<std::string> to;
+  for (const std::string& word : words) {
+    if (const std::string fault = DestinationFault(word); !fault.empty())
+      throw UsageError("--to: " + fault);
+    if (!IsPlainDestination(word))
+      throw UsageError("--to " + word +
+                       ": a character that is not handed on to another host");
+    if (std::ranges::find(to, word) == to.end()) to.push_back(word);
+  }
+  if (to.size() > kMaxNextHops)
+    throw UsageError("--to takes at most " + std::to_string(kMaxNextHops) +
+                     " destinations");
+  return to;
+}
+
 std::vector<Request> Requests(const CLI::App& app, const RunArguments& run) {
   std::vector<Request> requests;
   if (!run.pasted.empty()) {
@@ -359,10 +383,12 @@ std::vector<Request> Requests(const CLI::App& app, const RunArguments& run) {
   }
   if (requests.empty()) throw UsageError("a destination is missing");
   const std::string fingerprint = KeyFingerprint(run.key);
+  const std::vector<std::string> to = NextHops(run.to);
   for (Request& request : requests) {
     request.key = run.key;
     request.key_fingerprint = fingerprint;
     request.interactive = run.interactive;
+    request.to = to;
   }
   return requests;
 }

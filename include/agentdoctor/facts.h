@@ -464,10 +464,16 @@ struct OfferedKey {
 /// and configuration (--to).
 struct NextHop {
   std::string destination = {};  ///< as typed
+  /// Set: why no login was tried.
+  std::string not_tried = {};
   /// What ssh -G says there: user, hostname, port, identitiesonly,
-  /// identityagent, identityfile, controlpath, proxyjump,
-  /// stricthostkeychecking.
+  /// identityagent, identityfile (several with a comma between), controlpath,
+  /// proxyjump, pubkeyauthentication, stricthostkeychecking.
   std::map<std::string, std::string> config = {};
+  /// Lines of the usual files there that may keep the agent's keys back
+  /// (IdentitiesOnly, IdentityAgent, PubkeyAuthentication), whether or not they
+  /// hold for this destination.
+  std::vector<ConfigLine> lines = {};
   std::string version = {};  ///< of that ssh
   /// Set: no login came about; a code of the stage `connection`.
   std::optional<TransportFault> fault = {};

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <system_error>
 
 #include "system/text.h"
 
@@ -11,6 +13,7 @@ namespace {
 constexpr std::size_t kMessages = 100;
 constexpr std::size_t kLineLength = 2000;
 constexpr std::size_t kAnnounced = 64;
+constexpr std::size_t kOffers = 100;
 constexpr std::string_view kOfferRefused = "key offered and refused: ";
 
 /// What a line of ssh means.
@@ -25,6 +28,9 @@ enum class Says {
   kMethod,         ///< rest: the method, and ")."
   kKeyTried,       ///< the accepted key's private half was at hand
   kOffersKey,      ///< rest: the key
+  kTriesFile,      ///< rest: a file that may be a key
+  kAgentKeys,      ///< rest: how many the agent has for this server
+  kSignsNothing,   ///< why no signature was made
   kPartial,        ///< one method of several worked
   kGoesOn,         ///< what was tried did not, or not alone, let us in
   kAsksPerson,
@@ -70,6 +76,11 @@ constexpr std::array kTexts = {
     // before: "pkalg ssh-ed25519 blen 51".
     Text{At::kStart, "debug1: Server accepts key: ", Says::kAcceptsKey},
     Text{At::kStart, "debug1: Offering public key: ", Says::kOffersKey},
+    // ... of which no public half is known, if it is there at all
+    Text{At::kStart, "debug1: Trying private key: ", Says::kTriesFile},
+    // 8.9+
+    Text{At::kStart, "debug1: get_agent_identities: agent returned ",
+         Says::kAgentKeys},
     // <= 8.5: the method stands here, and not in "Authenticated to"
     Text{At::kStart, "debug1: Authentication succeeded (", Says::kMethod},
     // <= 8.5; then: `Authenticated using "publickey" with partial success.`
@@ -77,6 +88,11 @@ constexpr std::array kTexts = {
     Text{At::kStart, "Authenticated using ", Says::kPartial},
     Text{At::kStart, "Authenticated to ", Says::kAuthenticated},
     Text{At::kStart, "sign_and_send_pubkey: signing failed", Says::kKeyTried},
+    // 7.7+
+    Text{At::kStart, "sign_and_send_pubkey: no mutual signature",
+         Says::kSignsNothing},
+    Text{At::kAnywhere, " returned incorrect signature type",
+         Says::kSignsNothing},
     Text{At::kStart,
          "debug1: Authentications that can continue: ", Says::kGoesOn},
     // 8.2+, where standard error is a terminal or with -v -v -v
@@ -271,7 +287,20 @@ void TranscriptReader::Line(std::string_view line) {
       break;
     }
     case Says::kOffersKey:
-      offered_ = KeyOf(rest);
+      OfferKey(rest);
+      break;
+    case Says::kTriesFile:
+      tried_file_ = ValidUtf8(rest);
+      break;
+    case Says::kAgentKeys: {
+      int keys = 0;
+      const char* const end = rest.data() + rest.size();
+      if (std::from_chars(rest.data(), end, keys).ec == std::errc())
+        agent_keys_ = keys;
+      break;
+    }
+    case Says::kSignsNothing:
+      signing_failure_ = ValidUtf8(line);
       break;
     case Says::kPartial:
       key_tried_ = true;
@@ -279,6 +308,8 @@ void TranscriptReader::Line(std::string_view line) {
       offered_.clear();
       break;
     case Says::kKeyTried:
+      signing_failure_ = ValidUtf8(line);
+      [[fallthrough]];
     case Says::kGoesOn:
       key_tried_ = true;
       RefuseKey();
@@ -387,20 +418,54 @@ void TranscriptReader::BeginConnection(std::string_view version) {
   partial_ = false;
   offered_.clear();
   refused_.clear();
+  offers_.clear();
+  agent_keys_.reset();
+  tried_file_.clear();
+  signing_failure_.clear();
   greeting_.clear();
   fault_.reset();
   weak_fault_.reset();
 }
 
+// A file that is not there is passed over without a word of the server's.
+void TranscriptReader::JudgeTriedFile(bool accepted) {
+  if (!tried_file_.empty() && offers_.size() < kOffers)
+    offers_.push_back({.file = tried_file_, .accepted = accepted});
+  tried_file_.clear();
+}
+
 void TranscriptReader::RefuseKey() {
+  JudgeTriedFile(false);
   constexpr std::size_t kRefused = 20;
   if (!offered_.empty() && refused_.size() < kRefused)
     refused_.push_back(offered_);
   offered_.clear();
 }
 
+void TranscriptReader::OfferKey(std::string_view identity) {
+  const std::string_view key = KeyOf(identity);
+  offered_ = key;
+  tried_file_.clear();
+  if (offers_.size() == kOffers) return;
+  OfferedKey offer;
+  offer.file =
+      ValidUtf8(Trim(identity.substr(0, identity.size() - key.size())));
+  const std::size_t space = key.find(' ');
+  if (offer.file.empty() || space == key.npos) {
+    offer.file = ValidUtf8(identity);
+  } else {
+    const std::string_view print = key.substr(space + 1);
+    offer.type = ValidUtf8(key.substr(0, space));
+    offer.fingerprint = ValidUtf8(print.substr(0, print.find(' ')));
+    offer.from_agent = print.ends_with(" agent");
+  }
+  offers_.push_back(std::move(offer));
+}
+
 void TranscriptReader::AcceptKey(std::string_view identity) {
   identity = KeyOf(identity);
+  // ssh offers one key at a time.
+  if (!offers_.empty()) offers_.back().accepted = true;
   transcript_.accepted_key = ValidUtf8(identity);
   key_tried_ = false;
   const std::string_view type = identity.substr(0, identity.find(" SHA256:"));
@@ -415,6 +480,7 @@ void TranscriptReader::AcceptKey(std::string_view identity) {
 
 void TranscriptReader::Authenticate(std::string_view method) {
   transcript_.authenticated = true;
+  JudgeTriedFile(method == "publickey");
   if (!method.empty()) transcript_.auth_method = ValidUtf8(method);
   if (!transcript_.through_master.known()) transcript_.through_master = false;
   fault_.reset();

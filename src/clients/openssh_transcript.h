@@ -19,6 +19,15 @@ class TranscriptReader {
   /// Why no session came about, if the messages say so.
   std::optional<TransportFault> Fault() const;
 
+  /// The keys that were offered to the server, in order.
+  const std::vector<OfferedKey>& offered() const { return offers_; }
+
+  /// How many identities the agent has for this server; ssh says so since 8.9.
+  std::optional<int> agent_keys() const { return agent_keys_; }
+
+  /// That the agent (or a file) did not sign, in ssh's words; else empty.
+  const std::string& signing_failure() const { return signing_failure_; }
+
   /// ssh began to make a connection of its own.
   bool connecting() const { return connecting_; }
 
@@ -27,8 +36,10 @@ class TranscriptReader {
 
  private:
   void BeginConnection(std::string_view version);
+  void OfferKey(std::string_view identity);
   void AcceptKey(std::string_view identity);
   void RefuseKey();
+  void JudgeTriedFile(bool accepted);
   void Authenticate(std::string_view method);
   void HearServer(std::string_view text);
   void BlameHostKey(std::string_view line);
@@ -50,6 +61,10 @@ class TranscriptReader {
   bool partial_ = false;     ///< a method worked, and another must follow
   std::string offered_;      ///< the key that the server has not judged yet
   std::vector<std::string> refused_;
+  std::vector<OfferedKey> offers_;
+  std::string tried_file_;
+  std::optional<int> agent_keys_;
+  std::string signing_failure_;
   std::string host_key_code_;
   std::string greeting_;     ///< what a server said instead of its version
   std::string proxy_words_;  ///< the last message before the connection ended

@@ -400,5 +400,11 @@ everything() {
 }
 
 printf "\nagentdoctor-%s-begin\n" "$r"
-everything | encode
+# next_hop.sh, if it goes in front, at the same time.
+if has next_hops; then
+  exec 3>&1
+  next_hops | { rest=$(everything | encode); cat; echo "$rest"; }
+else
+  everything | encode
+fi
 printf "\nagentdoctor-%s-end\n" "$r"

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "agent/client.h"
+#include "probes/next_hop.h"
 #include "probes/records.h"
 #include "probes/server_config.h"
 #include "probes/startup_files.h"
@@ -413,8 +414,12 @@ Fact<std::vector<std::string>> ConnectionSockets(const Answer& answer,
 
 }  // namespace
 
-ProbeCommand MakeProbeCommand() {
-  static const std::string script = OneLine(kScript);
+ProbeCommand MakeProbeCommand() { return MakeProbeCommand({}, {}); }
+
+ProbeCommand MakeProbeCommand(const std::vector<std::string>& to,
+                              Milliseconds login_limit) {
+  std::string script = OneLine(kScript);
+  if (!to.empty()) script.insert(0, OneLine(NextHopScript(to, login_limit)));
   const std::string word = RandomWord();
   ProbeCommand probe;
   probe.command = "sh -c 'r=" + word + "; " + script + "'; true";

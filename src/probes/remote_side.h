@@ -2,8 +2,10 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "agentdoctor/facts.h"
+#include "system/process.h"
 
 namespace agentdoctor {
 
@@ -15,8 +17,11 @@ struct ProbeCommand {
 };
 
 /// The probe as a command for any login shell (bash, dash, zsh, fish, tcsh,
-/// ...): no single quote, newline or `!` inside; markers are random.
+/// ...): no single quote, newline or `!` inside; markers are random.  It also
+/// logs in to each of \a to, if there are any (see next_hop.h).
 ProbeCommand MakeProbeCommand();
+ProbeCommand MakeProbeCommand(const std::vector<std::string>& to,
+                              Milliseconds login_limit);
 
 /// What \a output (the text between the markers, still hex) says.  Facts it
 /// does not speak of are Unknown with a reason.

@@ -185,7 +185,9 @@ Facts EverythingKnown() {
 
   NextHop hop;
   hop.destination = "git@x";
+  hop.not_tried = "no agent answers there";
   hop.config = {{"user", "git"}};
+  hop.lines = {{"/etc/ssh/ssh_config", 3, "IdentitiesOnly yes", "", 0, ""}};
   hop.version = "OpenSSH_9.2p1";
   hop.fault = TransportFault{"authentication-failed", "Permission denied"};
   hop.agent_keys = 2;
