@@ -4,6 +4,7 @@
 
 #include "checks.h"
 #include "path.h"
+#include "shell.h"
 #include "words.h"
 
 namespace agentdoctor::checks {
@@ -20,34 +21,6 @@ std::optional<std::string> SessionSocket(const Facts& facts) {
   return value && !value->empty() ? value : std::nullopt;
 }
 
-std::string StateWords(const Agent& agent) {
-  switch (agent.state) {
-    case AgentState::kAnswered:
-      return Count(agent.identities.size(), "identity", "identities");
-    case AgentState::kMissing:
-      return agent.link_target.empty()
-                 ? "No such file or directory"
-                 : "dangling link to " + agent.link_target;
-    case AgentState::kRefused:
-      return "Connection refused";
-    case AgentState::kDenied:
-      return "Permission denied";
-    case AgentState::kDropped:
-      return "closed without an answer";
-    case AgentState::kNotASocket:
-      return "not a socket";
-    case AgentState::kPathTooLong:
-      return "path too long for a socket";
-    case AgentState::kSilent:
-      return "no answer within the deadline";
-    case AgentState::kMalformed:
-      return "no valid agent message";
-    case AgentState::kListRefused:
-      return "refuses to list its keys";
-  }
-  return {};
-}
-
 std::string_view BaseName(std::string_view path) {
   return path.substr(path.rfind('/') + 1);
 }
@@ -62,7 +35,8 @@ Evidence AsEvidence(const StartupLine& line) {
 std::vector<const StartupLine*> Lines(const Facts& facts) {
   std::vector<const StartupLine*> lines;
   if (const auto* known = facts.far.startup_lines.get())
-    for (const StartupLine& line : *known) lines.push_back(&line);
+    for (const StartupLine& line : *known)
+      if (line.effect != StartupEffect::kLinks) lines.push_back(&line);
   return lines;
 }
 
@@ -89,18 +63,8 @@ Fix Guard(const StartupLine* line) {
             .safety = Safety::kManual};
   Edit edit{.file = line->file,
             .line = line->line,
-            .text =
-                "if [ -z \"$SSH_CONNECTION\" ] || [ ! -S "
-                "\"$SSH_AUTH_SOCK\" ]; then\n  " +
-                line->text + "\nfi",
+            .text = Guarded(line->text, SyntaxOf(line->file)),
             .replaces = true};
-  if (line->file.find("fish") != std::string::npos)
-    edit.text =
-        "if not set -q SSH_CONNECTION; or not test -S "
-        "\"$SSH_AUTH_SOCK\"\n    " +
-        line->text + "\nend";
-  else if (line->file.find("csh") != std::string::npos)
-    edit.text = "if ( ! $?SSH_CONNECTION ) then\n  " + line->text + "\nendif";
   return {
       .title = "On the host, keep a forwarded agent: guard what replaces it",
       .safety = Safety::kManual,

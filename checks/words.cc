@@ -37,6 +37,12 @@ bool TakesArgument(std::string_view option) {
          kLetters.find(option[1]) != std::string_view::npos;
 }
 
+/// Where a character of \a text begins, at or before \a at.
+std::size_t CharacterAt(std::string_view text, std::size_t at) {
+  while (at > 0 && at < text.size() && (text[at] & 0xC0) == 0x80) --at;
+  return at;
+}
+
 std::string TwoDigits(unsigned number) {
   return (number < 10 ? "0" : "") + std::to_string(number);
 }
@@ -227,6 +233,56 @@ std::string List(const std::vector<std::string>& items) {
     text += items[i];
   }
   return text;
+}
+
+std::string Some(const std::vector<std::string>& items, std::size_t shown) {
+  std::vector<std::string> named;
+  for (const std::string& item : items) {
+    if (named.size() == shown) break;
+    named.push_back(Short(item, 60));
+  }
+  if (items.size() > shown)
+    named.push_back(std::to_string(items.size() - shown) + " more");
+  return List(named);
+}
+
+std::string Short(std::string_view text, std::size_t columns) {
+  if (text.size() <= columns) return std::string(text);
+  const std::size_t half = columns / 2;
+  return std::string(text.substr(0, CharacterAt(text, half))) + "..." +
+         std::string(text.substr(CharacterAt(text, text.size() - half)));
+}
+
+std::string StateWords(const Agent& agent) {
+  switch (agent.state) {
+    case AgentState::kAnswered:
+      return Count(agent.identities.size(), "identity", "identities");
+    case AgentState::kMissing:
+      return agent.link_target.empty()
+                 ? "No such file or directory"
+                 : "dangling link to " + agent.link_target;
+    case AgentState::kRefused:
+      return "Connection refused";
+    case AgentState::kDenied:
+      return "Permission denied";
+    case AgentState::kDropped:
+      return "closed without an answer";
+    case AgentState::kNotASocket:
+      return "not a socket";
+    case AgentState::kPathTooLong:
+      return "path too long for a socket";
+    case AgentState::kSilent:
+      return "no answer within the deadline";
+    case AgentState::kMalformed:
+      return "no valid agent message";
+    case AgentState::kListRefused:
+      return "refuses to list its keys";
+  }
+  return {};
+}
+
+std::string OnHost(const Facts& facts) {
+  return facts.here ? "on this machine" : "on " + facts.request.destination;
 }
 
 }  // namespace agentdoctor::checks

@@ -84,4 +84,16 @@ std::vector<std::string> Words(std::string_view text);
 /// "a, b and c".
 std::string List(const std::vector<std::string>& items);
 
+/// "a, b, c and 17 more": at most \a shown of them by name, each cut short.
+std::string Some(const std::vector<std::string>& items, std::size_t shown);
+
+/// At most \a columns characters, the middle left out.
+std::string Short(std::string_view text, std::size_t columns);
+
+/// What an agent said, or why it could not: "Connection refused".
+std::string StateWords(const Agent& agent);
+
+/// "on gitlab-runner"; in `here` "on this machine".
+std::string OnHost(const Facts& facts);
+
 }  // namespace agentdoctor::checks

@@ -74,7 +74,8 @@ constexpr auto Words(StartupScope) {
 constexpr auto Words(StartupEffect) {
   return std::array{Word{StartupEffect::kSets, "sets"},
                     Word{StartupEffect::kStartsAgent, "startsAgent"},
-                    Word{StartupEffect::kUnsets, "unsets"}};
+                    Word{StartupEffect::kUnsets, "unsets"},
+                    Word{StartupEffect::kLinks, "links"}};
 }
 
 constexpr auto Words(HolderKind) {

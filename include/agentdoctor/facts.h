@@ -103,7 +103,12 @@ enum class StartupScope {
 };
 
 /// What a line does to SSH_AUTH_SOCK.
-enum class StartupEffect { kSets, kStartsAgent, kUnsets };
+enum class StartupEffect {
+  kSets,
+  kStartsAgent,
+  kUnsets,
+  kLinks,  ///< not to it: points a well-known link at an agent's socket
+};
 
 /// A line of a start-up file that touches SSH_AUTH_SOCK.
 struct StartupLine {
@@ -112,7 +117,8 @@ struct StartupLine {
   std::string text = {};
   StartupScope scope = StartupScope::kEveryShell;
   StartupEffect effect = StartupEffect::kSets;
-  /// A condition on SSH_AUTH_SOCK, SSH_CONNECTION, ... protects it.
+  /// A condition on SSH_AUTH_SOCK, SSH_CONNECTION, ... protects it.  With
+  /// kLinks: it is left out where something lies at the link's path.
   bool guarded = false;
   bool operator==(const StartupLine&) const = default;
 };

@@ -33,13 +33,18 @@ bool Contains(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
 }
 
+bool IsSshrc(const std::string& file, const StartupUser& user) {
+  return file == "/etc/ssh/sshrc" || file == user.home + "/.ssh/rc";
+}
+
 // When this shell reads that file.  ~/.ssh/rc and sshrc are read by a process
-// of their own: nothing they set reaches the session.
+// of their own: nothing they set reaches the session, only the links they make.
 Reading HowRead(const std::string& file, const StartupUser& user) {
   using enum StartupScope;
   if (file == "/etc/environment" || file == user.home + "/.pam_environment" ||
       file == user.home + "/.ssh/environment")
     return {Dialect::kAssignments, kSession};
+  if (IsSshrc(file, user)) return {Dialect::kSh, kSession};
   if (Contains(file, "/ssh/") || Contains(file, "/.ssh/")) return {};
   const std::string shell = BaseName(user.shell);
   const std::string name = BaseName(file);
@@ -200,11 +205,19 @@ std::string Unquote(std::string_view word) {
 
 // --------------------------------------------------------------- conditions --
 
+// The path with the home for `~` or `$HOME`.
+std::string AtHome(std::string path, const StartupUser& user) {
+  if (path.starts_with("~/")) path.replace(0, 1, user.home);
+  if (path.starts_with("$HOME/")) path.replace(0, 5, user.home);
+  return path;
+}
+
 // What a condition means for a session with a forwarded agent.
 struct Condition {
   bool false_then = false;   ///< it (probably) fails there: guards what follows
   bool true_then = false;    ///< it (probably) holds there
   bool interactive = false;  ///< it asks whether a person types
+  std::string text = {};     ///< as written
 };
 
 // Judges one condition, without && and ||, by what it names: good enough for
@@ -228,6 +241,7 @@ Condition JudgeOne(std::string_view text, bool after_ssh_add) {
     });
   };
   Condition result;
+  result.text = text;
   result.interactive = names(kInteractive);
 
   bool holds = true;  // if what it names is there
@@ -257,6 +271,7 @@ Condition operator|(Condition a, const Condition& b) {
   a.false_then = a.false_then || b.false_then;
   a.true_then = a.true_then || b.true_then;
   a.interactive = a.interactive || b.interactive;
+  if (a.text.size() < kMaxText) a.text += b.text;
   return a;
 }
 
@@ -264,9 +279,34 @@ Condition operator|(Condition a, const Condition& b) {
 
 struct Effect {
   StartupEffect effect = StartupEffect::kSets;
-  bool guarded = false;  ///< by itself: ${SSH_AUTH_SOCK:-...}
-  std::string value = {};
+  bool guarded = false;    ///< by itself: ${SSH_AUTH_SOCK:-...}
+  std::string value = {};  ///< what the variable becomes; the link's path
 };
+
+// The link that `ln -s ... "$SSH_AUTH_SOCK" LINK` makes; empty if it is none
+// for an agent.
+std::string LinkMade(const std::vector<std::string>& arguments) {
+  bool of_socket = false;
+  std::string target;
+  for (const std::string& argument : arguments) {
+    const std::string word = Unquote(argument);
+    if (word.starts_with('-') || Contains(word, ">")) continue;
+    of_socket = of_socket || Contains(word, "SSH_AUTH_SOCK");
+    if (!Contains(word, "$SSH_AUTH_SOCK") && !Contains(word, "{SSH_AUTH_SOCK"))
+      target = word;
+  }
+  // The loop over sockets of the recipe has another name for the first one.
+  return of_socket || Contains(target, "ssh_auth_sock") ? target
+                                                        : std::string();
+}
+
+// Whether a condition asks if something lies at the path of \a link.
+bool AsksForFile(std::string_view condition, std::string_view link) {
+  if (link.empty() || !Contains(Unquote(condition), link)) return false;
+  for (const std::string_view test : {"-S", "-e", "-L", "-h", "-f", "-r"})
+    if (Contains(condition, test)) return true;
+  return false;
+}
 
 bool StartsAgent(std::string_view text) {
   return (Contains(text, "ssh-agent") && !Contains(text, "ssh-agent -k")) ||
@@ -359,6 +399,9 @@ std::optional<Effect> EffectOf(const std::vector<std::string>& words,
   }
   if (command == "ssh-agent" && !has("-k"))
     return Effect{StartupEffect::kStartsAgent};
+  if (command == "ln" && Contains(rest, "-"))
+    if (std::string link = LinkMade(arguments); !link.empty())
+      return Effect{StartupEffect::kLinks, false, std::move(link)};
   return std::nullopt;
 }
 
@@ -430,6 +473,7 @@ class FileReader {
     bool forwarded_only = false;
     bool subshell = false;
     std::string function = {};
+    std::string conditions = {};  ///< around it, as written
   };
 
   struct Call {
@@ -444,14 +488,16 @@ class FileReader {
                 rest_interactive_ || list_interactive_,
                 list_forwarded_,
                 false,
-                {}};
+                {},
+                list_.text};
     for (const Block& block : blocks_) {
       if (block.kind == Kind::kFunction) {
         // What stands around a definition does not matter to its body.
-        state = {list_guarded_, list_interactive_, list_forwarded_, false,
-                 block.function};
+        state = {list_guarded_, list_interactive_, list_forwarded_,
+                 false,         block.function,    list_.text};
         continue;
       }
+      state.conditions += block.condition.text;
       state.guarded = state.guarded || block.guarded;
       state.interactive = state.interactive || block.interactive;
       state.forwarded_only = state.forwarded_only || block.forwarded_only;
@@ -745,20 +791,22 @@ class FileReader {
   }
 
   void Found(const Effect& effect, const State& now) {
-    // A subshell can start an agent, but not change our variable.
-    if (now.subshell && effect.effect != StartupEffect::kStartsAgent) return;
-    // The link is pointed at the forwarded socket: the usual recipe.
-    std::string value = effect.value;
-    if (value.starts_with("~/")) value.replace(0, 1, user_.home);
-    if (value.starts_with("$HOME/")) value.replace(0, 5, user_.home);
-    if (links_.contains(value)) return;
+    const bool makes_link = effect.effect == StartupEffect::kLinks;
+    if (!makes_link) {
+      if (IsSshrc(file_, user_)) return;
+      // A subshell can start an agent, but not change our variable.
+      if (now.subshell && effect.effect != StartupEffect::kStartsAgent) return;
+      // The link is pointed at the forwarded socket: the usual recipe.
+      if (links_.contains(AtHome(effect.value, user_))) return;
+    }
     StartupLine line;
     line.file = file_;
     line.line = number_;
     line.text = Trim(text_).substr(0, kMaxText);
     line.scope = Scope(now.interactive);
     line.effect = effect.effect;
-    line.guarded = effect.guarded || now.guarded;
+    line.guarded = makes_link ? AsksForFile(now.conditions, effect.value)
+                              : effect.guarded || now.guarded;
     if (now.function.empty())
       Add(std::move(line));
     else
@@ -856,28 +904,19 @@ std::optional<StartupLine> ReadAssignment(const FileLine& line) {
                      false};
 }
 
-// Where `ln -sf "$SSH_AUTH_SOCK" TARGET` in any of the files points a link.
+// The links that any of the files points at a socket.
 std::set<std::string> Links(const std::vector<FileLine>& lines,
-                            const std::string& home) {
+                            const StartupUser& user) {
   std::set<std::string> links;
   for (const FileLine& line : lines) {
     const std::vector<Token> tokens = Tokenizer(Dialect::kSh, line.text).Run();
     for (std::size_t i = 0; i + 2 < tokens.size(); ++i) {
       if (tokens[i].is_operator || BaseName(tokens[i].text) != "ln") continue;
-      bool of_socket = false;
-      std::string target;
-      for (++i; i < tokens.size() && !tokens[i].is_operator; ++i) {
-        const std::string word = Unquote(tokens[i].text);
-        if (word.starts_with('-')) continue;
-        if (Contains(word, "SSH_AUTH_SOCK"))
-          of_socket = true;
-        else if (!Contains(word, ">"))
-          target = word;
-      }
-      if (!of_socket) continue;
-      if (target.starts_with("~/")) target.replace(0, 1, home);
-      if (target.starts_with("$HOME/")) target.replace(0, 5, home);
-      links.insert(target);
+      std::vector<std::string> arguments;
+      for (++i; i < tokens.size() && !tokens[i].is_operator; ++i)
+        arguments.push_back(tokens[i].text);
+      if (const std::string link = LinkMade(arguments); !link.empty())
+        links.insert(AtHome(link, user));
     }
   }
   return links;
@@ -898,7 +937,7 @@ std::vector<StartupLine> ParseStartupFiles(const std::vector<FileLine>& hits,
     if (const auto found = texts.find(line.file); found != texts.end())
       found->second.emplace(line.line, line.text);
 
-  const std::set<std::string> links = Links(hits, user.home);
+  const std::set<std::string> links = Links(hits, user);
   std::vector<StartupLine> result;
   for (const std::string& file : files) {
     const Reading reading = HowRead(file, user);

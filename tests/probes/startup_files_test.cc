@@ -57,7 +57,8 @@ std::string Describe(const std::vector<StartupLine>& lines) {
     result += std::to_string(line.line);
     constexpr const char* kScopes[] = {" every", " login", " interactive",
                                        " session"};
-    constexpr const char* kEffects[] = {" sets", " starts", " unsets"};
+    constexpr const char* kEffects[] = {" sets", " starts", " unsets",
+                                        " links"};
     result += kScopes[static_cast<int>(line.scope)];
     result += kEffects[static_cast<int>(line.effect)];
     if (line.guarded) result += " guarded";
@@ -106,7 +107,7 @@ TEST(StartupFiles, LeaveAloneWhatOnlyUsesTheVariable) {
   for (const std::string text :
        {"# export SSH_AUTH_SOCK=/a", "ssh-add -l", "export SSH_AUTH_SOCK",
         "SSH_AUTH_SOCK=/a ssh-add -l", "echo \"$SSH_AUTH_SOCK\"",
-        "ln -sf \"$SSH_AUTH_SOCK\" ~/.ssh/sock",
+        "ln -sf /etc/hosts ~/.ssh/sock",
         "[ -S \"$SSH_AUTH_SOCK\" ] || echo none", "pgrep ssh-agent > /dev/null",
         "alias agent='eval $(ssh-agent)'", "trap 'ssh-agent -k' EXIT",
         "command -v ssh-agent >/dev/null",
@@ -305,12 +306,34 @@ TEST(StartupFiles, KnowTheLinkRecipe) {
   Sent sent;
   Send("/home/dave/.ssh/rc",
        "if test \"$SSH_AUTH_SOCK\"; then\n"
-       "  ln -sf $SSH_AUTH_SOCK ~/.ssh/ssh_auth_sock\nfi\n",
+       "  ln -sf $SSH_AUTH_SOCK ~/.ssh/ssh_auth_sock\nfi\n"
+       "export SSH_AUTH_SOCK=/tmp/reaches-nobody\n",
        sent);
   Send(kBashrc, "export SSH_AUTH_SOCK=$HOME/.ssh/ssh_auth_sock\n", sent);
   EXPECT_EQ(Describe(ParseStartupFiles(sent.hits, sent.context,
                                        {"/home/dave", "/bin/bash"})),
-            "");
+            "2 session links");
+}
+
+TEST(StartupFiles, TellARecipeThatLeavesADeadLinkAlone) {
+  const std::string make = "ln -sf \"$SSH_AUTH_SOCK\" ~/.ssh/ssh_auth_sock";
+  for (const auto& [text, expected] :
+       std::vector<std::pair<std::string, std::string>>{
+           {make, "1 every links"},
+           {"[ -S \"$SSH_AUTH_SOCK\" ] && " + make, "1 every links"},
+           {"[ ! -S ~/.ssh/ssh_auth_sock ] && " + make,
+            "1 every links guarded"},
+           {"if [ ! -S ~/.ssh/ssh_auth_sock ] && [ -S \"$SSH_AUTH_SOCK\" ]; "
+            "then\n  " +
+                make + "\nfi",
+            "2 every links guarded"},
+           {"test -e ~/.ssh/ssh_auth_sock || " + make, "1 every links guarded"},
+           {"if [ -t 0 ]; then\n  " + make + "\nfi", "2 interactive links"},
+           {"ssh-add -l >/dev/null 2>&1\nif [ $? = 2 ]; then\n  " + make +
+                "\nfi",
+            "3 every links"},
+       })
+    EXPECT_EQ(Describe(Parse(kBashrc, text)), expected) << text;
 }
 
 TEST(StartupFiles, KnowOhMyZsh) {
