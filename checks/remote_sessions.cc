@@ -161,7 +161,7 @@ Fix ForGood(const Facts& facts, std::vector<Edit> edits,
             std::vector<std::string> shell_lines = {}) {
   edits.insert(edits.begin(), KeepLink(JudgedSide(facts)));
   return {.title =
-              "For good: let it name a link that every login renews, but "
+              "Let it name a link, for good: every login renews it, but "
               "only when the agent behind it is gone, so that a second "
               "connection that ends takes nothing along",
           .safety = Safety::kManual,
@@ -198,8 +198,8 @@ void AddTmuxFixes(const Facts& facts, const Holders& globals,
                   const Holders& sessions, Finding& finding) {
   const std::string set = "SSH_AUTH_SOCK \"$SSH_AUTH_SOCK\"";
   Fix panes{.title =
-                "For new panes: hand tmux the agent of a login that has "
-                "one (or attach from there, which does the same)",
+                "Hand tmux the agent of a login that has one, for new panes "
+                "(attaching from there does the same)",
             .safety = Safety::kManual};
   std::vector<std::string> forget, reload;
   std::map<std::string, Holders> by_server;
@@ -235,8 +235,8 @@ void AddTmuxFixes(const Facts& facts, const Holders& globals,
   finding.fixes.push_back(std::move(panes));
 
   Fix shell{.title =
-                "For a shell that is open in tmux already: let it take "
-                "over what tmux has by then",
+                "Let a shell that is open in tmux take over what tmux has by "
+                "then",
             .safety = Safety::kManual};
   switch (LoginSyntax(JudgedSide(facts))) {
     case Syntax::kSh:
@@ -368,8 +368,8 @@ void JudgeScreen(const Facts& facts, Answer& answer) {
           "new window the environment that it was started with, and attaching "
           "does not renew it."};
   Fix windows{.title =
-                  "For new windows: hand screen the agent of a login that "
-                  "has one",
+                  "Hand screen the agent of a login that has one, for new "
+                  "windows",
               .safety = Safety::kManual};
   for (const Holder* holder : stale) {
     Show(finding, {.source = Source(facts, "screen"),
@@ -385,7 +385,7 @@ void JudgeScreen(const Facts& facts, Answer& answer) {
       ForGood(facts, {{.file = "~/.screenrc",
                        .text = "setenv SSH_AUTH_SOCK "
                                "$HOME/.ssh/ssh_auth_sock"}}),
-      {.title = "For a shell that is open in screen already: name the link",
+      {.title = "Name the link in a shell that is open in screen",
        .safety = Safety::kManual,
        .shell_lines = {ExportLine(std::string(kLink), LoginSyntax(side))}}};
   answer.findings.push_back(std::move(finding));
@@ -436,7 +436,7 @@ void JudgeEditors(const Facts& facts, Answer& answer) {
   if (!kill.commands.empty()) finding.fixes.push_back(std::move(kill));
   if (!links.empty()) {
     Fix link{.title =
-                 "Or point its link at the agent of a login that has one, "
+                 "Point its link at the agent of a login that has one, "
                  "for as long as that login lasts",
              .safety = Safety::kManual};
     for (const std::string& path : links)
@@ -476,7 +476,7 @@ void JudgeContainers(const Facts& facts, Answer& answer) {
                   .severity = Severity::kWarning,
                   .certainty = Certainty::kLikely};
   bool folder = false, replaced = false;
-  Fix remove{.title = "First stop the container and remove the folder that " +
+  Fix remove{.title = "Stop the container, and remove the folder that " +
                       stale.front()->server +
                       " made in the place of the missing socket",
              .safety = Safety::kManual};
@@ -525,7 +525,7 @@ void JudgeContainers(const Facts& facts, Answer& answer) {
                        ShellWord(target) + " --env SSH_AUTH_SOCK=" +
                        ShellWord(target) + " IMAGE"}});
   finding.fixes.push_back(
-      {.title = "For good: mount a folder of yours in which a relay listens, "
+      {.title = "Mount a folder of yours, for good, in which a relay listens, "
                 "and let the relay ask whichever agent there is (the link "
                 "alone would lead out of the container)",
        .safety = Safety::kManual,
@@ -662,7 +662,7 @@ void JudgeLinks(const Facts& facts, Answer& answer) {
         "login takes over is dead as soon as the last one ends, even where an "
         "earlier connection still lives.";
   finding.fixes = {std::move(renew),
-                   {.title = "For good: renew it at each login, but only when "
+                   {.title = "Renew it at each login, for good, but only when "
                              "the agent behind it is gone, and never from the "
                              "link itself",
                     .safety = Safety::kManual,
@@ -779,7 +779,7 @@ void JudgeSudo(const Facts& facts, Answer& answer) {
         {.title = "Let sudo keep the variable, for this once",
          .safety = Safety::kManual,
          .shell_lines = {"sudo --preserve-env=SSH_AUTH_SOCK COMMAND"}},
-        {.title = "For good: let sudo keep it (visudo -f)",
+        {.title = "Let sudo keep it for good (visudo -f)",
          .safety = Safety::kManual,
          .edits = {{.file = "/etc/sudoers.d/ssh-agent",
                     .text = "Defaults env_keep += \"SSH_AUTH_SOCK\""}}}};

@@ -50,25 +50,127 @@ std::vector<const StartupLine*> ActingLines(const Facts& facts) {
   return lines;
 }
 
-Fix Guard(const StartupLine* line) {
+/// A plugin in the list of oh-my-zsh, perhaps one of several lines.
+bool IsPlugin(const StartupLine& line) {
+  return line.text.find("plugins") != std::string::npos &&
+         line.text.find("=(") != std::string::npos;
+}
+
+Fix GuardPlugin(const StartupLine& line) {
+  Fix fix{.title =
+              "On the host, keep a forwarded agent: let the plugin step "
+              "back where one is forwarded",
+          .safety = Safety::kManual};
+  Edit edit{.file = line.file};
+  if (line.text.find("ssh-agent") != std::string::npos) {
+    // The list itself may have begun some lines before.
+    if (line.text.find("(... ") == std::string::npos) edit.line = line.line;
+    edit.text = "zstyle :omz:plugins:ssh-agent agent-forwarding yes";
+    fix.title += "; the line stands before oh-my-zsh.sh is sourced";
+  } else {
+    const bool gpg = line.text.find("gpg-agent") != std::string::npos;
+    edit.text = "[[ -n $SSH_CONNECTION && -S $SSH_AUTH_SOCK ]] || plugins+=(" +
+                std::string(gpg ? "gpg-agent" : "keychain") + ")";
+    fix.title += ": take it out of the list, and put this behind the list";
+  }
+  fix.edits = {std::move(edit)};
+  return fix;
+}
+
+/// A line that can't be put into a block by itself: a part of a longer command.
+bool IsPartOfMore(std::string_view text) {
+  for (const std::string_view end :
+       {"\\", "&&", "||", "|", "{", "(", "then", "do", "else"})
+    if (text.ends_with(end)) return true;
+  const std::string_view first = text.substr(0, text.find_first_of(" \t;"));
+  for (const std::string_view word :
+       {"fi", "}", "else", "elif", "done", "esac", "end", "endif", "&&", "||"})
+    if (first == word) return true;
+  return (first == "if" || first == "for" || first == "while" ||
+          first == "case") &&
+         text.find("; fi") == std::string_view::npos &&
+         text.find("; done") == std::string_view::npos &&
+         text.find("esac") == std::string_view::npos &&
+         text.find("; end") == std::string_view::npos;
+}
+
+/// Whose output names the file and line that sets the variable.
+std::string TraceLine(const Side& side) {
+  const std::string* shell = side.shell.get();
+  const std::string_view name =
+      shell ? BaseName(*shell) : std::string_view("bash");
+  if (name == "zsh")
+    return "PS4='+%x:%I: ' zsh -xlic : 2>&1 | grep -a SSH_AUTH_SOCK";
+  if (name == "fish") return "fish -lic 'set --show SSH_AUTH_SOCK'";
+  if (name == "tcsh" || name == "csh")
+    return std::string(name) + " -Xc : |& grep -a SSH_AUTH_SOCK";
+  if (name == "bash" || name == "rbash")
+    return "PS4='+$BASH_SOURCE:$LINENO: ' bash -xlic : 2>&1 | grep -a "
+           "SSH_AUTH_SOCK";
+  return std::string(name) + " -xlic : 2>&1 | grep -a SSH_AUTH_SOCK";
+}
+
+/// Where the probe looked for lines.
+std::string LookedAt(const Side& side, bool by_sshd) {
+  if (!side.startup_lines.known())
+    return "The start-up files there could not be read: " +
+           side.startup_lines.reason() + ".";
+  const std::string* shell = side.shell.get();
+  const std::string_view name =
+      shell ? BaseName(*shell) : std::string_view("sh");
+  std::string files;
+  if (name == "zsh")
+    files = ".zshenv, .zprofile, .zshrc, .zlogin and their namesakes in /etc";
+  else if (name == "fish")
+    files = "config.fish, conf.d, and their namesakes in /etc/fish";
+  else if (name == "tcsh" || name == "csh")
+    files =
+        ".tcshrc or .cshrc, .login, /etc/csh.cshrc, /etc/csh.login, "
+        "/etc/profile.d";
+  else
+    files =
+        "/etc/profile, /etc/profile.d, /etc/bash.bashrc, .bash_profile, "
+        ".bash_login, .profile, .bashrc";
+  const std::string sshds =
+      "~/.ssh/environment, ~/.pam_environment, ~/.config/environment.d, "
+      "/etc/environment or /etc/security/pam_env.conf";
+  if (by_sshd) return "No line that does it was found in " + sshds + ".";
+  return "No line that does it was found in the start-up files of " +
+         std::string(name) + " (" + files + "), nor in " + sshds +
+         ". It may stand in a file that one of them reads.";
+}
+
+Fix Guard(const Side& side, const StartupLine* line) {
   if (!line)
     return {.title =
                 "On the host, find the start-up file that does it, and let it "
-                "keep a forwarded agent",
-            .safety = Safety::kManual};
+                "keep a forwarded agent; this runs them and shows each step",
+            .safety = Safety::kManual,
+            .shell_lines = {TraceLine(side)}};
   if (line->scope == StartupScope::kSession ||
       line->effect == StartupEffect::kUnsets)
     return {.title = "On the host, remove the setting at " + line->file + ":" +
                      std::to_string(line->line),
             .safety = Safety::kManual};
-  Edit edit{.file = line->file,
-            .line = line->line,
-            .text = Guarded(line->text, SyntaxOf(line->file)),
-            .replaces = true};
-  return {
+  if (IsPlugin(*line)) return GuardPlugin(*line);
+  Fix fix{
       .title = "On the host, keep a forwarded agent: guard what replaces it",
-      .safety = Safety::kManual,
-      .edits = {std::move(edit)}};
+      .safety = Safety::kManual};
+  Edit edit{.file = line->file, .line = line->line, .replaces = true};
+  const Syntax syntax = SyntaxOf(line->file);
+  if (IsPartOfMore(line->text)) {
+    fix.title +=
+        "; the line is part of a longer command, which belongs "
+        "between these";
+    edit.text =
+        Guarded("# from line " + std::to_string(line->line) + ": " + line->text,
+                syntax);
+    edit.replaces = false;
+  } else {
+    edit.text = Guarded(line->text, syntax);
+  }
+  fix.edits = {std::move(edit)};
+  return fix;
 }
 
 /// sshd itself began the session with \a value: no file of a shell did.
@@ -82,10 +184,19 @@ bool CameFromSshd(const Facts& facts, const std::string& value) {
 std::vector<const StartupLine*> Culprits(const Facts& facts) {
   std::vector<const StartupLine*> lines = ActingLines(facts);
   const std::optional<std::string> socket = SessionSocket(facts);
+  const auto names_it = [&](const StartupLine* line) {
+    return socket && line->text.find(*socket) != std::string::npos;
+  };
   if (socket && CameFromSshd(facts, *socket))
     std::erase_if(lines, [](const StartupLine* line) {
       return line->scope != StartupScope::kSession;
     });
+  // Of systemd's user manager; only a session that it starts reads them.
+  std::erase_if(lines, [&](const StartupLine* line) {
+    return line->file.find("/environment.d/") != std::string::npos &&
+           !names_it(line);
+  });
+  std::ranges::stable_partition(lines, names_it);
   return lines;
 }
 
@@ -108,14 +219,17 @@ void AddCulprits(const Facts& facts, const HandedOver& handed,
   for (const StartupLine* line : lines)
     finding.evidence.push_back(AsEvidence(*line));
   const std::optional<std::string> socket = SessionSocket(facts);
-  if (lines.empty() && socket && CameFromSshd(facts, *socket))
+  const bool by_sshd = socket && CameFromSshd(facts, *socket);
+  if (lines.empty() && by_sshd)
     finding.fixes.push_back(
         {.title = "On the host, remove it where sshd takes it from: SetEnv in "
                   "sshd_config, ~/.ssh/environment or PAM (pam_env, "
                   "/etc/environment)",
          .safety = Safety::kManual});
   else
-    finding.fixes.push_back(Guard(lines.empty() ? nullptr : lines.front()));
+    finding.fixes.push_back(
+        Guard(facts.far, lines.empty() ? nullptr : lines.front()));
+  if (lines.empty()) finding.explanation += " " + LookedAt(facts.far, by_sshd);
 }
 
 std::string Culprit(const Facts& facts) {
@@ -339,7 +453,7 @@ void JudgeOtherShells(const Facts& facts, Answer& answer) {
   finding.explanation =
       "Commands run by ssh see the forwarded agent; a shell "
       "that you open on the host probably does not.";
-  finding.fixes = {Guard(first)};
+  finding.fixes = {Guard(facts.far, first)};
   answer.findings.push_back(std::move(finding));
 }
 

@@ -247,10 +247,15 @@ std::string Some(const std::vector<std::string>& items, std::size_t shown) {
 }
 
 std::string Short(std::string_view text, std::size_t columns) {
-  if (text.size() <= columns) return std::string(text);
-  const std::size_t half = columns / 2;
-  return std::string(text.substr(0, CharacterAt(text, half))) + "..." +
-         std::string(text.substr(CharacterAt(text, text.size() - half)));
+  std::string line(text);
+  if (text.size() > columns) {
+    const std::size_t half = columns / 2;
+    line = std::string(text.substr(0, CharacterAt(text, half))) + "..." +
+           std::string(text.substr(CharacterAt(text, text.size() - half)));
+  }
+  std::ranges::replace_if(
+      line, [](unsigned char c) { return c < ' '; }, '?');
+  return line;
 }
 
 std::string StateWords(const Agent& agent) {

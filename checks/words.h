@@ -87,7 +87,8 @@ std::string List(const std::vector<std::string>& items);
 /// "a, b, c and 17 more": at most \a shown of them by name, each cut short.
 std::string Some(const std::vector<std::string>& items, std::size_t shown);
 
-/// At most \a columns characters, the middle left out.
+/// One line of at most \a columns characters, the middle left out: for a
+/// summary.  The evidence has all of it.
 std::string Short(std::string_view text, std::size_t columns);
 
 /// What an agent said, or why it could not: "Connection refused".

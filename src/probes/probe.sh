@@ -289,6 +289,7 @@ startup_lines() {
   fish=${XDG_CONFIG_HOME:-$HOME/.config}/fish
   add /etc/ssh/sshd_config /etc/ssh/sshd_config.d/*.conf
   add "$HOME/.ssh/config" /etc/ssh/ssh_config /etc/ssh/ssh_config.d/*.conf
+  add /etc/security/pam_env.conf "${XDG_CONFIG_HOME:-$HOME/.config}"/environment.d/*.conf "${GNUPGHOME:-$HOME/.gnupg}/gpg-agent.conf"
   add /etc/environment "$HOME/.pam_environment" "$HOME/.ssh/environment" /etc/ssh/sshrc "$HOME/.ssh/rc"
   case ${SHELL##*/} in
     zsh)
@@ -297,7 +298,7 @@ startup_lines() {
       [ "$zsh" = "$HOME" ] || add "$HOME/.zshenv" ;;
     fish) add /etc/fish/conf.d/*.fish /etc/fish/config.fish "$fish"/conf.d/*.fish "$fish/config.fish" ;;
     csh|tcsh)
-      add /etc/csh.cshrc /etc/csh.login
+      add /etc/csh.cshrc /etc/csh.login /etc/profile.d/*.csh
       if [ -f "$HOME/.tcshrc" ]; then add "$HOME/.tcshrc"; else add "$HOME/.cshrc"; fi
       add "$HOME/.login" ;;
     *)
@@ -305,7 +306,7 @@ startup_lines() {
       add "$HOME/.bash_profile" "$HOME/.bash_login" "$HOME/.profile" "$HOME/.bashrc"
       add /etc/ksh.kshrc "$HOME/.kshrc" "$HOME/.mkshrc" ;;
   esac
-  agent_words="ssh_auth_sock|ssh-agent|keychain|gpgconf|gnome-keyring"
+  agent_words="ssh_auth_sock|ssh-agent|keychain|gpgconf|gpg-agent|gnome-keyring|enable-ssh-support"
   config_words="(allowagentforwarding|disableforwarding|match|include|identityagent)[[:space:]=]"
   lines=$(search -niE "^[[:space:]]*(([^#[:space:]].*)?($agent_words)|$config_words)")
   files=
@@ -323,7 +324,7 @@ startup_lines() {
           *"/etc/ssh/sshd_config.d/*.conf"*) ;;
           *[Ii][Nn][Cc][Ll][Uu][Dd][Ee]*) more_server_config="$more_server_config ${text#*[Ee][ =]}" ;;
         esac ;;
-      /etc/ssh/sshd_config.d/*|*/.ssh/environment|*/.pam_environment|/etc/environment) ;;
+      /etc/ssh/sshd_config.d/*|*/.ssh/environment|*/.pam_environment|/etc/environment|/etc/security/pam_env.conf|*/environment.d/*|*/gpg-agent.conf) ;;
       */.ssh/config|/etc/ssh/ssh_config*)
         case $text in
           *"/etc/ssh/ssh_config.d/*.conf"*) ;;

@@ -41,8 +41,10 @@ bool IsSshrc(const std::string& file, const StartupUser& user) {
 // of their own: nothing they set reaches the session, only the links they make.
 Reading HowRead(const std::string& file, const StartupUser& user) {
   using enum StartupScope;
-  if (file == "/etc/environment" || file == user.home + "/.pam_environment" ||
-      file == user.home + "/.ssh/environment")
+  if (file == "/etc/environment" || file == "/etc/security/pam_env.conf" ||
+      file == user.home + "/.pam_environment" ||
+      file == user.home + "/.ssh/environment" ||
+      Contains(file, "/environment.d/"))
     return {Dialect::kAssignments, kSession};
   if (IsSshrc(file, user)) return {Dialect::kSh, kSession};
   if (Contains(file, "/ssh/") || Contains(file, "/.ssh/")) return {};
@@ -53,7 +55,8 @@ Reading HowRead(const std::string& file, const StartupUser& user) {
                                    : Reading{};
   if (shell == "csh" || shell == "tcsh") {
     if (name == ".login" || name == "csh.login") return {Dialect::kCsh, kLogin};
-    if (name == ".cshrc" || name == ".tcshrc" || name == "csh.cshrc")
+    if (name == ".cshrc" || name == ".tcshrc" || name == "csh.cshrc" ||
+        (file.starts_with("/etc/profile.d/") && name.ends_with(".csh")))
       return {Dialect::kCsh, kEveryShell};
     return {};
   }
@@ -301,16 +304,23 @@ std::string LinkMade(const std::vector<std::string>& arguments) {
 }
 
 // Whether a condition asks if something lies at the path of \a link.
-bool AsksForFile(std::string_view condition, std::string_view link) {
-  if (link.empty() || !Contains(Unquote(condition), link)) return false;
-  for (const std::string_view test : {"-S", "-e", "-L", "-h", "-f", "-r"})
-    if (Contains(condition, test)) return true;
+bool AsksForFile(std::string_view condition, const std::string& link) {
+  const std::string bare = Unquote(condition);
+  for (const std::string test : {"-S ", "-e ", "-L ", "-h ", "-f ", "-r "})
+    if (!link.empty() && Contains(bare, test + link)) return true;
   return false;
 }
 
 bool StartsAgent(std::string_view text) {
   return (Contains(text, "ssh-agent") && !Contains(text, "ssh-agent -k")) ||
          Contains(text, "keychain") || Contains(text, "gnome-keyring-daemon");
+}
+
+// A plugin of oh-my-zsh that starts an agent, or takes gpg-agent for one where
+// that serves ssh.
+bool IsAgentPlugin(std::string_view plugin, const StartupUser& user) {
+  return plugin == "ssh-agent" || plugin == "keychain" ||
+         (plugin == "gpg-agent" && user.gpg_agent_serves_ssh);
 }
 
 // keychain's options to keep a forwarded agent.
@@ -345,8 +355,6 @@ std::optional<Effect> EffectOf(const std::vector<std::string>& words,
     else if (Contains(words[at], "$(ssh-agent") ||
              Contains(words[at], "`ssh-agent"))
       assigned = Effect{StartupEffect::kStartsAgent};
-    else if (words[at].starts_with("plugins=(") && StartsAgent(words[at]))
-      assigned = Effect{StartupEffect::kStartsAgent};  // oh-my-zsh
   }
   if (at == words.size()) return assigned;  // else it holds for one command
 
@@ -447,7 +455,8 @@ class FileReader {
       if (call.caller.empty()) Enter(call, 0);
     if (plugin_forwards_)
       for (StartupLine& line : found_)
-        if (Contains(line.text, "plugins")) line.guarded = true;
+        if (Contains(line.text, "plugins") && Contains(line.text, "ssh-agent"))
+          line.guarded = true;
     return std::move(found_);
   }
 
@@ -776,8 +785,16 @@ class FileReader {
     }
     const State now = Now();
     const std::string command = Unquote(words[0]);
-    if (words.size() == 1 && Contains(command, "=(") && !command.ends_with(')'))
-      array_ = command.substr(0, command.find('='));
+    if (words.size() == 1 && Contains(command, "=(")) {
+      const std::size_t open = command.find("=(");
+      const std::string name = command.substr(0, open);
+      std::string inside = command.substr(open + 2);
+      if (inside.ends_with(')'))
+        inside.pop_back();
+      else
+        array_ = name;
+      ReadPlugins(name, Tokenizer(reading_.dialect, inside).Run());
+    }
     if ((command == "return" || command == "exit") && now.function.empty()) {
       if (now.interactive) rest_interactive_ = true;
       if (now.forwarded_only) rest_guarded_ = true;
@@ -845,19 +862,25 @@ class FileReader {
               depth + 1);
   }
 
-  // plugins=( over several lines, where oh-my-zsh is told to start an agent.
+  // The words of plugins=( of oh-my-zsh, over several lines as well.
+  void ReadPlugins(const std::string& array, const std::vector<Token>& tokens) {
+    if (array != "plugins" && array != "plugins+") return;
+    for (const Token& token : tokens)
+      if (IsAgentPlugin(Unquote(token.text), user_))
+        Found({StartupEffect::kStartsAgent}, Now());
+  }
+
   bool ContinuesArray() {
     if (array_.empty()) return false;
-    for (const Token& token : Tokenizer(reading_.dialect, text_).Run()) {
-      if (token.text == ")") {
-        array_.clear();
-        return true;
-      }
-      if (array_ == "plugins" && token.text == "ssh-agent") {
-        text_ = "plugins=(... " + token.text + " ...)";
-        Found({StartupEffect::kStartsAgent}, Now());
-      }
-    }
+    std::vector<Token> tokens = Tokenizer(reading_.dialect, text_).Run();
+    const auto end =
+        std::find_if(tokens.begin(), tokens.end(),
+                     [](const Token& token) { return token.text == ")"; });
+    const bool closed = end != tokens.end();
+    tokens.erase(end, tokens.end());
+    text_ = array_ + "=(... " + std::string(Trim(text_)) + " ...)";
+    ReadPlugins(array_, tokens);
+    if (closed) array_.clear();
     return true;
   }
 
@@ -926,7 +949,7 @@ std::set<std::string> Links(const std::vector<FileLine>& lines,
 
 std::vector<StartupLine> ParseStartupFiles(const std::vector<FileLine>& hits,
                                            const std::vector<FileLine>& context,
-                                           const StartupUser& user) {
+                                           const StartupUser& owner) {
   std::vector<std::string> files;
   std::map<std::string, std::map<int, std::string>> texts;
   for (const FileLine& line : hits) {
@@ -937,6 +960,12 @@ std::vector<StartupLine> ParseStartupFiles(const std::vector<FileLine>& hits,
     if (const auto found = texts.find(line.file); found != texts.end())
       found->second.emplace(line.line, line.text);
 
+  StartupUser user = owner;
+  user.gpg_agent_serves_ssh =
+      std::any_of(hits.begin(), hits.end(), [](const FileLine& line) {
+        return line.file.ends_with("/gpg-agent.conf") &&
+               Trim(line.text).starts_with("enable-ssh-support");
+      });
   const std::set<std::string> links = Links(hits, user);
   std::vector<StartupLine> result;
   for (const std::string& file : files) {

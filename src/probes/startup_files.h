@@ -14,6 +14,8 @@ namespace agentdoctor {
 struct StartupUser {
   std::string home = {};
   std::string shell = {};  ///< path of the login shell
+  /// gpg-agent.conf says enable-ssh-support; read from the lines themselves.
+  bool gpg_agent_serves_ssh = false;
 };
 
 /// The lines that set or unset SSH_AUTH_SOCK or start an agent, for files that
@@ -22,6 +24,6 @@ struct StartupUser {
 /// see what guards a line, and not kept.
 std::vector<StartupLine> ParseStartupFiles(const std::vector<FileLine>& hits,
                                            const std::vector<FileLine>& context,
-                                           const StartupUser& user);
+                                           const StartupUser& owner);
 
 }  // namespace agentdoctor

@@ -196,6 +196,7 @@ TEST(RemoteSessions, AreNotFloodedByNames) {
   ASSERT_EQ(Codes(answer), (Strings{"tmux-stale-env", "screen-stale-env"}));
   for (const Finding& finding : answer.findings) {
     EXPECT_LT(finding.summary.size(), 400u);
+    EXPECT_EQ(finding.summary.find_first_of("\n\x1b"), std::string::npos);
     EXPECT_TRUE(Suggests(finding, "'\\''; rm -rf ~")) << Lines(finding);
   }
 }

@@ -57,6 +57,91 @@ TEST(RemoteSocket, NamesTheLineThatReplacedTheVariable) {
   EXPECT_EQ(finding.fixes[0].edits[0].file, "/home/dave/.bashrc");
 }
 
+/// What is suggested for a line that acts in every shell.
+Fix GuardOf(StartupLine line, const std::string& shell = "/bin/bash") {
+  Facts facts = OverriddenFacts(DeadAgent("/tmp/other", AgentState::kMissing));
+  facts.far.shell = shell;
+  facts.far.startup_lines = std::vector<StartupLine>{std::move(line)};
+  return AskSocket(facts).findings.at(0).fixes.at(0);
+}
+
+TEST(RemoteSocket, GuardsInTheSyntaxOfTheShell) {
+  StartupLine line = kBashrc;
+  EXPECT_EQ(GuardOf(line).edits.at(0).text,
+            "if [ -z \"$SSH_CONNECTION\" ] || [ ! -S \"$SSH_AUTH_SOCK\" ]; "
+            "then\n  export SSH_AUTH_SOCK=/tmp/other\nfi");
+  line.file = "/home/fisher/.config/fish/config.fish";
+  line.text = "set -gx SSH_AUTH_SOCK /tmp/other";
+  EXPECT_EQ(GuardOf(line).edits.at(0).text,
+            "if not set -q SSH_CONNECTION; or not test -S "
+            "\"$SSH_AUTH_SOCK\"\n    set -gx SSH_AUTH_SOCK /tmp/other\nend");
+  line.file = "/home/fisher/.tcshrc";
+  line.text = "setenv SSH_AUTH_SOCK /tmp/other";
+  EXPECT_EQ(GuardOf(line).edits.at(0).text,
+            "if (! $?SSH_CONNECTION || ! $?SSH_AUTH_SOCK) then\n"
+            "  setenv SSH_AUTH_SOCK /tmp/other\nendif");
+}
+
+TEST(RemoteSocket, TearsNoCommandApart) {
+  StartupLine line = kBashrc;
+  for (const std::string text :
+       {"[ -x /usr/bin/ssh-agent ] &&", "if eval $(ssh-agent); then",
+        "eval $(ssh-agent) \\"}) {
+    line.text = text;
+    const Edit edit = GuardOf(line).edits.at(0);
+    EXPECT_FALSE(edit.replaces) << text;
+    EXPECT_NE(edit.text.find("# from line 2: " + text), std::string::npos);
+  }
+}
+
+TEST(RemoteSocket, KnowsTheGuardsOfOhMyZsh) {
+  StartupLine line{.file = "/home/dave/.zshrc",
+                   .line = 7,
+                   .text = "plugins=(git ssh-agent)",
+                   .effect = StartupEffect::kStartsAgent};
+  Edit edit = GuardOf(line, "/bin/zsh").edits.at(0);
+  EXPECT_EQ(edit.text, "zstyle :omz:plugins:ssh-agent agent-forwarding yes");
+  EXPECT_EQ(edit.line, 7);
+  EXPECT_FALSE(edit.replaces);
+  // Not into the middle of the list.
+  line.text = "plugins=(... ssh-agent ...)";
+  EXPECT_EQ(GuardOf(line, "/bin/zsh").edits.at(0).line, 0);
+  line.text = "plugins=(gpg-agent)";
+  EXPECT_NE(GuardOf(line, "/bin/zsh")
+                .edits.at(0)
+                .text.find("|| plugins+=(gpg-agent)"),
+            std::string::npos);
+}
+
+TEST(RemoteSocket, NamesTheLineWithThatValueFirst) {
+  Facts facts = OverriddenFacts(DeadAgent("/tmp/other", AgentState::kMissing));
+  StartupLine first = kBashrc;
+  first.line = 1;
+  first.text = "export SSH_AUTH_SOCK=/tmp/first";
+  StartupLine systemd = kBashrc;
+  systemd.file = "/home/dave/.config/environment.d/agent.conf";
+  systemd.text = "SSH_AUTH_SOCK=/tmp/systemd";
+  systemd.scope = StartupScope::kSession;
+  facts.far.startup_lines = std::vector<StartupLine>{systemd, first, kBashrc};
+  const Finding finding = AskSocket(facts).findings.at(0);
+  EXPECT_NE(finding.summary.find("/home/dave/.bashrc:2"), std::string::npos);
+  EXPECT_FALSE(Says(finding, "environment.d"));
+}
+
+TEST(RemoteSocket, SaysWhereItLookedInVain) {
+  Facts facts = OverriddenFacts(DeadAgent("/tmp/other", AgentState::kMissing));
+  facts.far.startup_lines = std::vector<StartupLine>{};
+  facts.far.shell = std::string("/usr/bin/zsh");
+  Finding finding = AskSocket(facts).findings.at(0);
+  EXPECT_TRUE(Says(finding, "No line that does it was found"));
+  EXPECT_TRUE(Says(finding, ".zshenv"));
+  EXPECT_NE(finding.fixes.at(0).shell_lines.at(0).find("zsh -xlic"),
+            std::string::npos);
+  facts.far.startup_lines = Unknown{"there is no grep"};
+  finding = AskSocket(facts).findings.at(0);
+  EXPECT_TRUE(Says(finding, "there is no grep"));
+}
+
 TEST(RemoteSocket, SeesAnAgentOfTheHostsOwnInItsPlace) {
   for (const Strings& keys : {Strings{}, Strings{"server-key"}})
     EXPECT_EQ(Codes(AskSocket(OverriddenFacts(LiveAgent("/tmp/other", keys)))),

@@ -6,6 +6,7 @@
 #include <regex>
 #include <sstream>
 
+#include "shell.h"
 #include "system/text.h"
 
 namespace agentdoctor {
@@ -20,8 +21,8 @@ struct Sent {
 
 void Send(const std::string& file, const std::string& text, Sent& sent) {
   static const std::regex hit(
-      "^\\s*([^#\\s].*)?(ssh_auth_sock|ssh-agent|keychain|gpgconf|gnome-"
-      "keyring)",
+      "^\\s*([^#\\s].*)?(ssh_auth_sock|ssh-agent|keychain|gpgconf|gpg-"
+      "agent|gnome-keyring|enable-ssh-support)",
       std::regex::icase);
   static const std::regex kept_back("^\\s*(#|$|(export\\s+)?\\w+=[^;&|(]*$)");
   int number = 0;
@@ -242,6 +243,7 @@ TEST(StartupFiles, KnowWhoReadsThem) {
   EXPECT_EQ(scope("/home/dave/.kshrc", "/usr/bin/ksh93"), "1 interactive sets");
   EXPECT_EQ(scope("/home/dave/.ssh/environment", "/usr/bin/nu"),
             "1 session sets");
+  EXPECT_EQ(scope("/etc/profile.d/agent.csh", "/bin/tcsh"), "1 every sets");
   EXPECT_EQ(scope("/home/dave/.ssh/rc", "/bin/sh"), "");
   EXPECT_EQ(scope("/etc/ssh/ssh_config", "/bin/sh"), "");
 }
@@ -255,6 +257,12 @@ TEST(StartupFiles, ReadWhatSshdAndPamRead) {
             "2 session sets");
   EXPECT_EQ(parse("/home/dave/.pam_environment",
                   "SSH_AUTH_SOCK DEFAULT=\"${XDG_RUNTIME_DIR}/a\"\n"),
+            "1 session sets");
+  EXPECT_EQ(
+      parse("/etc/security/pam_env.conf", "SSH_AUTH_SOCK DEFAULT=/run/agent\n"),
+      "1 session sets");
+  EXPECT_EQ(parse("/home/dave/.config/environment.d/10-agent.conf",
+                  "SSH_AUTH_SOCK=${XDG_RUNTIME_DIR}/gcr/ssh\n"),
             "1 session sets");
   EXPECT_EQ(parse("/etc/environment", "SSH_AUTH_SOCK=\nSSH_AUTH_SOCKET=/x"),
             "1 session unsets");
@@ -337,15 +345,48 @@ TEST(StartupFiles, TellARecipeThatLeavesADeadLinkAlone) {
 }
 
 TEST(StartupFiles, KnowOhMyZsh) {
-  const auto parse = [](const std::string& text) {
-    return Describe(Parse("/home/dave/.zshrc", text, "/bin/zsh"));
+  const std::string zshrc = "/home/dave/.zshrc";
+  const auto parse = [&](const std::string& text) {
+    return Describe(Parse(zshrc, text, "/bin/zsh"));
   };
   EXPECT_EQ(parse("plugins=(git ssh-agent)"), "1 interactive starts");
+  EXPECT_EQ(parse("plugins=(git keychain)"), "1 interactive starts");
+  EXPECT_EQ(parse("plugins+=(ssh-agent)"), "1 interactive starts");
   EXPECT_EQ(parse("plugins=(\n  git\n  ssh-agent\n)\n"),
             "3 interactive starts");
+  EXPECT_EQ(parse("plugins=(git\n  keychain docker)\neval $(ssh-agent)\n"),
+            "2 interactive starts, 3 interactive starts");
+  EXPECT_EQ(parse("plugins=(git\n  docker)\n"), "");
   EXPECT_EQ(parse("zstyle :omz:plugins:ssh-agent agent-forwarding yes\n"
                   "plugins=(git ssh-agent)"),
             "2 interactive starts guarded");
+}
+
+TEST(StartupFiles, TakeThePluginForGpgAgentSeriouslyWhereThatServesSsh) {
+  const StartupUser user{"/home/dave", "/bin/zsh"};
+  Sent sent;
+  Send("/home/dave/.zshrc", "plugins=(\n  gpg-agent git\n)\n", sent);
+  EXPECT_EQ(Describe(ParseStartupFiles(sent.hits, sent.context, user)), "");
+  Send("/home/dave/.gnupg/gpg-agent.conf", "enable-ssh-support\n", sent);
+  EXPECT_EQ(Describe(ParseStartupFiles(sent.hits, sent.context, user)),
+            "2 interactive starts");
+}
+
+TEST(StartupFiles, KnowTheirOwnRecipe) {
+  for (const auto& [shell, file] :
+       std::vector<std::pair<std::string, std::string>>{
+           {"/bin/bash", kBashrc},
+           {"/bin/zsh", "/home/dave/.zshrc"},
+           {"/usr/bin/fish", "/home/dave/.config/fish/config.fish"},
+           {"/bin/tcsh", "/home/dave/.cshrc"}}) {
+    Side side;
+    side.shell = shell;
+    const auto lines = Parse(file, checks::KeepLink(side).text, shell);
+    ASSERT_EQ(lines.size(), 1u) << shell << ": " << Describe(lines);
+    EXPECT_EQ(lines[0].effect, StartupEffect::kLinks) << shell;
+    EXPECT_EQ(lines[0].scope, StartupScope::kInteractive) << shell;
+    EXPECT_FALSE(lines[0].guarded) << shell;
+  }
 }
 
 TEST(StartupFiles, AreQuietAboutWhatDebianInstalls) {
