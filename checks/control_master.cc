@@ -31,8 +31,10 @@ std::string Describe(const Facts& facts, const Master& master) {
     if (!details.empty()) details += ", ";
     details += Age(facts.collected - *started) + " old";
   }
-  return "the master for " +
-         (master.host.empty() ? facts.request.destination : master.host) +
+  const std::string& host =
+      master.host.empty() ? facts.request.destination : master.host;
+  return (host.empty() ? "the master at " + master.path
+                       : "the master for " + host) +
          (details.empty() ? "" : " (" + details + ")");
 }
 
@@ -296,16 +298,18 @@ void JudgeUnresponsive(const Facts& facts, const Master& master,
   // The destination's own live master needs none on the way.
   const bool bypassed =
       on_the_way && ThroughMaster(facts) && ForwardingWorks(facts);
-  Finding finding{.code = "mux-master-unresponsive",
-                  .severity = bypassed ? Severity::kWarning : Severity::kError,
-                  .summary = Describe(facts, master) +
-                             " accepts connections but does not answer",
-                  .explanation =
-                      "Its process is stopped or stuck, so every ssh that "
-                      "would share its connection hangs.",
-                  .evidence = {{.source = "ssh -O check " + master.host,
-                                .text = "no answer within the deadline at " +
-                                        master.path}}};
+  Finding finding{
+      .code = "mux-master-unresponsive",
+      .severity = bypassed ? Severity::kWarning : Severity::kError,
+      .summary =
+          Describe(facts, master) + " accepts connections but does not answer",
+      .explanation =
+          "Its process is stopped or stuck, so every ssh that "
+          "would share its connection hangs.",
+      .evidence = {
+          {.source = master.host.empty() ? "ssh -O check"
+                                         : "ssh -O check " + master.host,
+           .text = "no answer within the deadline at " + master.path}}};
   if (on_the_way)
     finding.explanation += " It serves " + master.host + ", on the way to " +
                            facts.request.destination + ".";

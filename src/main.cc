@@ -18,9 +18,11 @@
 #include <vector>
 
 #include "agentdoctor/check.h"
+#include "agents.h"
 #include "clients/client.h"
 #include "command_line.h"
 #include "facts_json.h"
+#include "masters.h"
 #include "probes/next_hop.h"
 #include "report/pages.h"
 #include "report/render.h"
@@ -122,11 +124,14 @@ void AddFormatOptions(CLI::App& app, OutputOptions& output) {
       ->type_name("auto|always|never");
 }
 
-void AddReportOptions(CLI::App& app, OutputOptions& output) {
-  AddFormatOptions(app, output);
+void AddLengthOptions(CLI::App& app, OutputOptions& output,
+                      const std::string& quiet, const std::string& verbose) {
+  app.add_flag("--quiet", output.quiet, quiet);
+  app.add_flag("--verbose", output.verbose, verbose);
+}
+
+void AddSelectionOptions(CLI::App& app, OutputOptions& output) {
   app.add_flag("--strict", output.strict, "Warnings fail, too");
-  app.add_flag("--quiet", output.quiet, "One line per host");
-  app.add_flag("--verbose", output.verbose, "All evidence, all checks");
   app.add_option("--only", output.selection.only,
                  "Report only these checks or codes")
       ->type_name("CODE|CHECK")
@@ -137,6 +142,17 @@ void AddReportOptions(CLI::App& app, OutputOptions& output) {
       ->type_name("CODE|CHECK")
       ->delimiter(',')
       ->allow_extra_args(false);
+}
+
+void AddReportOptions(CLI::App& app, OutputOptions& output) {
+  AddFormatOptions(app, output);
+  AddLengthOptions(app, output, "One line per host",
+                   "All evidence, all checks");
+  AddSelectionOptions(app, output);
+}
+
+bool Json(const OutputOptions& output) {
+  return output.json || output.format == "json";
 }
 
 void CheckSelection(const Selection& selection) {
@@ -254,8 +270,8 @@ void Write(const std::string& text, const OutputOptions& output) {
 }
 
 int WriteReport(const Report& report, const OutputOptions& output) {
-  const bool json = output.json || output.format == "json";
-  Write(json ? RenderJson(report) : RenderText(report, Style(output)), output);
+  Write(Json(output) ? RenderJson(report) : RenderText(report, Style(output)),
+        output);
   return ExitStatus(report, output.strict);
 }
 
@@ -267,14 +283,39 @@ void Say(const std::string& message) {
 
 // ------------------------------------------------------------ the commands --
 
+struct FixOptions {
+  bool fix = false;
+  bool dry_run = false;
+  bool force = false;
+};
+
+void AddFixOptions(CLI::App& app, FixOptions& fix) {
+  app.add_flag("--fix", fix.fix, "Repair what is safe, then look again");
+  app.add_flag("--dry-run", fix.dry_run, "Say what --fix would do");
+  app.add_flag("--force", fix.force,
+               "With --fix: also what may end work of yours");
+}
+
+std::optional<RepairOptions> RepairFor(const FixOptions& fix) {
+  if (fix.force && !fix.fix)
+    throw UsageError("--force only means something with --fix");
+  if (!fix.fix && !fix.dry_run) return std::nullopt;
+  return RepairOptions{.dry_run = fix.dry_run, .force = fix.force};
+}
+
+void AddTimeoutOption(CLI::App& app, double& timeout) {
+  app.add_option("--timeout", timeout,
+                 "Longest wait for a network step without progress")
+      ->check(CLI::Range(0.1, 3600.0).description(""))
+      ->type_name("SECONDS");
+}
+
 struct RunArguments {
   SshWords ssh = {};
   std::vector<std::string> destinations = {};
   std::vector<std::string> pasted = {};  ///< after "--"
   OutputOptions output = {};
-  bool fix = false;
-  bool dry_run = false;
-  bool force = false;
+  FixOptions fix = {};
   bool list_checks = false;
   bool interactive = false;
   double timeout = 10;
@@ -294,16 +335,10 @@ void AddRunOptions(CLI::App& app, RunArguments& run) {
                  "Repeatable")
       ->type_name("DEST")
       ->allow_extra_args(false);
-  app.add_flag("--fix", run.fix, "Repair what is safe, then look again");
-  app.add_flag("--dry-run", run.dry_run, "Say what --fix would do");
-  app.add_flag("--force", run.force,
-               "With --fix: also what may end work of yours");
+  AddFixOptions(app, run.fix);
   AddReportOptions(app, run.output);
   app.add_flag("--list-checks", run.list_checks, "List the checks and codes");
-  app.add_option("--timeout", run.timeout,
-                 "Longest wait for a network step without progress")
-      ->check(CLI::Range(0.1, 3600.0).description(""))
-      ->type_name("SECONDS");
+  AddTimeoutOption(app, run.timeout);
   app.add_option("--key", run.key, "The identity that has to arrive")
       ->type_name("FILE|FINGERPRINT");
   app.add_flag("--interactive", run.interactive,
@@ -415,18 +450,15 @@ RunOptions OptionsFor(double timeout) {
 
 int RunCommand(const CLI::App& app, const RunArguments& run) {
   if (run.list_checks) return ListChecks();
-  if (run.force && !run.fix)
-    throw UsageError("--force only means something with --fix");
   CheckSelection(run.output.selection);
   RunPlan plan;
+  plan.repair = RepairFor(run.fix);
   plan.requests = Requests(app, run);
   plan.options = OptionsFor(run.timeout);
   plan.control = run.control == "always"  ? ControlMode::kAlways
                  : run.control == "never" ? ControlMode::kNever
                                           : ControlMode::kAuto;
   plan.selection = run.output.selection;
-  if (run.fix || run.dry_run)
-    plan.repair = RepairOptions{.dry_run = run.dry_run, .force = run.force};
   ExpectWritable(run.output.file, kPublic);
   ExpectWritable(run.record, kPrivate);
 
@@ -498,11 +530,72 @@ int ConfigCommand(const CLI::App& app, const ConfigArguments& config) {
   std::vector<std::string> keywords;
   for (const std::string& keyword : config.keywords)
     keywords.push_back(Lower(keyword));
-  const bool json = config.output.json || config.output.format == "json";
-  Write(json ? RenderConfigJson(facts, keywords)
-             : RenderConfigText(facts, keywords),
+  Write(Json(config.output) ? RenderConfigJson(facts, keywords)
+                            : RenderConfigText(facts, keywords),
         config.output);
   return 0;
+}
+
+struct AgentsArguments {
+  SshWords ssh = {};
+  std::string destination = {};
+  OutputOptions output = {};
+};
+
+int AgentsCommand(const CLI::App& app, const AgentsArguments& agents) {
+  if (const std::string fault = DestinationFault(agents.destination);
+      !agents.destination.empty() && !fault.empty())
+    throw UsageError(fault);
+  ExpectWritable(agents.output.file, kPublic);
+  const RunOptions options;
+  const AgentList list = ListAgents({.destination = agents.destination,
+                                     .ssh_options = Words(app, agents.ssh),
+                                     .ssh = agents.ssh.ssh},
+                                    *MakeOpenSsh(options), options);
+  Write(Json(agents.output) ? RenderAgentsJson(list)
+                            : RenderAgentsText(list, Style(agents.output)),
+        agents.output);
+  return ExitStatus(list);
+}
+
+struct MastersArguments {
+  std::string ssh = "ssh";
+  std::string config = {};
+  std::vector<std::string> wanted = {};
+  FixOptions fix = {};
+  double timeout = 10;
+  OutputOptions output = {};
+};
+
+/// Only one check speaks about masters.
+void CheckMasterSelection(const Selection& selection) {
+  for (const auto* names : {&selection.only, &selection.skip})
+    for (const std::string& name : *names)
+      for (const Check& check : AllChecks())
+        if (check.stage != Stage::kSharing &&
+            (check.id == name ||
+             std::ranges::find(check.codes, name) != check.codes.end()))
+          throw UsageError("\"" + name + "\" says nothing about a master");
+}
+
+int MastersCommand(const MastersArguments& masters) {
+  CheckSelection(masters.output.selection);
+  CheckMasterSelection(masters.output.selection);
+  MastersPlan plan;
+  plan.request.ssh = masters.ssh;
+  if (!masters.config.empty())
+    plan.request.ssh_options = {"-F", masters.config};
+  plan.wanted = masters.wanted;
+  plan.options = OptionsFor(masters.timeout);
+  plan.selection = masters.output.selection;
+  plan.repair = RepairFor(masters.fix);
+  ExpectWritable(masters.output.file, kPublic);
+  const MasterList list =
+      ListMasters(plan, [&plan] { return MakeOpenSsh(plan.options); });
+  Write(Json(masters.output) ? RenderMastersJson(list)
+                             : RenderMastersText(list, Style(masters.output)),
+        masters.output);
+  return ExitStatus(list, masters.output.strict);
 }
 
 int ExplainCommand(const std::string& code) {
@@ -557,6 +650,34 @@ int Main(int argc, char** argv) {
   AddSshOptions(*config_app, config.ssh);
   AddFormatOptions(*config_app, config.output);
 
+  AgentsArguments agents;
+  CLI::App* agents_app = app.add_subcommand(
+      "agents", "List the agents here, and say which one would be forwarded");
+  agents_app->add_option("DESTINATION", agents.destination,
+                         "host, user@host or ssh://user@host:port; without, "
+                         "no host in particular");
+  AddSshOptions(*agents_app, agents.ssh);
+  AddFormatOptions(*agents_app, agents.output);
+  AddLengthOptions(*agents_app, agents.output, "One line",
+                   "All keys, owners, extensions");
+
+  MastersArguments masters;
+  CLI::App* masters_app = app.add_subcommand(
+      "masters", "List the multiplexing masters; --fix resets stale ones");
+  masters_app->add_option("MASTER", masters.wanted,
+                          "Hosts or control paths; without, all masters");
+  masters_app->add_option("-F", masters.config, "Configuration file")
+      ->type_name("FILE")
+      ->group("ssh(1)");
+  masters_app->add_option("--ssh", masters.ssh, "The ssh program")
+      ->type_name("PATH");
+  AddFixOptions(*masters_app, masters.fix);
+  AddTimeoutOption(*masters_app, masters.timeout);
+  AddFormatOptions(*masters_app, masters.output);
+  AddLengthOptions(*masters_app, masters.output, "One line per master",
+                   "All evidence");
+  AddSelectionOptions(*masters_app, masters.output);
+
   std::string code;
   CLI::App* explain_app = app.add_subcommand(
       "explain", "Explain a finding; without CODE, list all");
@@ -590,6 +711,8 @@ int Main(int argc, char** argv) {
     app.parse(words);
     if (*run_app) return RunCommand(*run_app, run);
     if (*config_app) return ConfigCommand(*config_app, config);
+    if (*agents_app) return AgentsCommand(*agents_app, agents);
+    if (*masters_app) return MastersCommand(masters);
     if (*explain_app) return ExplainCommand(code);
     return ReplayCommand(replay);
   } catch (const CLI::Success& success) {

@@ -1,16 +1,14 @@
 #include "run.h"
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <ctime>
 #include <exception>
-#include <system_error>
-#include <thread>
 
 #include "agentdoctor/check.h"
 #include "collect.h"
 #include "diagnose.h"
+#include "system/concurrently.h"
 #include "system/interrupt.h"
 
 namespace agentdoctor {
@@ -67,28 +65,15 @@ Recording RunAll(const RunPlan& plan,
   recording.started = std::time(nullptr);
   recording.hosts.resize(plan.requests.size());
 
-  std::atomic<std::size_t> next = 0;
-  const auto work = [&] {
-    for (std::size_t i = next++; i < plan.requests.size(); i = next++) {
-      // One bad host never takes the others, or the report, with it.
-      try {
-        const std::unique_ptr<Client> client = make_client();
-        recording.hosts[i] = RunOne(plan.requests[i], plan, *client);
-      } catch (const std::exception& error) {
-        recording.hosts[i] = Failed(plan.requests[i], plan, error.what());
-      }
-    }
-  };
-  {
-    std::vector<std::jthread> workers;
-    const std::size_t count = std::min(plan.jobs, plan.requests.size());
+  Concurrently(plan.requests.size(), plan.jobs, [&](std::size_t i) {
+    // One bad host never takes the others, or the report, with it.
     try {
-      for (std::size_t i = 1; i < count; ++i) workers.emplace_back(work);
-    } catch (const std::system_error&) {
-      // No more threads to be had: those there are do the work.
+      const std::unique_ptr<Client> client = make_client();
+      recording.hosts[i] = RunOne(plan.requests[i], plan, *client);
+    } catch (const std::exception& error) {
+      recording.hosts[i] = Failed(plan.requests[i], plan, error.what());
     }
-    work();
-  }
+  });
   recording.duration_ms = std::chrono::duration_cast<Milliseconds>(
                               std::chrono::steady_clock::now() - start)
                               .count();

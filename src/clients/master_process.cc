@@ -29,10 +29,18 @@ namespace {
                           rest.find('/') == rest.npos);
 }
 
+constexpr std::string_view kTitleStart = "ssh: ";
+constexpr std::string_view kTitleEnd = " [mux]";
+
+bool IsTitle(std::string_view word) {
+  return word.starts_with(kTitleStart) && word.ends_with(kTitleEnd) &&
+         word.size() > kTitleStart.size() + kTitleEnd.size();
+}
+
 /// A ControlPersist master writes its title over its arguments.
 Fact<std::vector<std::string>> CommandLine(std::vector<std::string> words) {
   if (words.empty()) return Unknown{"the process shows no command line"};
-  if (words[0].starts_with("ssh: ") && words[0].ends_with("[mux]"))
+  if (IsTitle(words[0]))
     return Unknown{"the master has replaced it by its title: " + words[0]};
   return words;
 }
@@ -134,6 +142,60 @@ std::string TcpAddress(const std::string& text) {
   return "[" + address.str() + "]" + port;
 }
 
+/// A line of /proc/PID/net/tcp or tcp6 (proc(5)).
+struct TcpSocket {
+  std::string local = {};
+  std::string remote = {};
+  std::string state = {};
+};
+constexpr std::string_view kEstablished = "01";
+constexpr std::string_view kListen = "0A";
+
+/// Those of a process that holds these \a inodes.
+std::vector<TcpSocket> TcpSockets(std::int64_t pid,
+                                  const std::set<std::string>& inodes) {
+  std::vector<TcpSocket> sockets;
+  for (const char* file : {"net/tcp", "net/tcp6"}) {
+    std::istringstream lines(
+        ReadFile(Proc(pid, file), kProcLimit).value_or(""));
+    std::string line;
+    while (std::getline(lines, line)) {
+      std::istringstream words(line);
+      TcpSocket socket;
+      std::string number, queues, timer, retries, uid, timeout, inode;
+      if (words >> number >> socket.local >> socket.remote >> socket.state >>
+              queues >> timer >> retries >> uid >> timeout >> inode &&
+          inodes.contains(inode))
+        sockets.push_back(std::move(socket));
+    }
+  }
+  return sockets;
+}
+
+/// The path of a master's socket, of the name that it was bound to; empty if
+/// masters make no such name.
+std::string ControlPathOf(std::int64_t pid, const std::string& bound) {
+  constexpr std::size_t kSuffix = 1 + 16;
+  if (bound.size() <= kSuffix || bound[bound.size() - kSuffix] != '.')
+    return {};
+  std::string path = bound.substr(0, bound.size() - kSuffix);
+  if (!IsControlSocket(bound, path)) return {};
+  if (path.starts_with('/')) return path;
+  std::array<char, 4096> folder{};
+  const ssize_t size =
+      readlink(Proc(pid, "cwd").c_str(), folder.data(), folder.size());
+  if (size <= 0) return {};
+  return std::string(folder.data(), static_cast<std::size_t>(size)) + "/" +
+         path;
+}
+
+/// Whether \a socket is the one of a master at \a control_path.
+bool Serves(std::int64_t pid, const UnixSocket& socket,
+            const std::string& control_path) {
+  return IsControlSocket(socket.path, control_path) ||
+         ControlPathOf(pid, socket.path) == control_path;
+}
+
 Fact<std::vector<std::string>> Forwardings(std::int64_t pid,
                                            const std::string& control_path) {
   const auto inodes = SocketsOf(pid);
@@ -141,25 +203,12 @@ Fact<std::vector<std::string>> Forwardings(std::int64_t pid,
     return Unknown{"the sockets of process " + std::to_string(pid) +
                    " can't be seen"};
   std::vector<std::string> forwardings;
-  for (const char* file : {"net/tcp", "net/tcp6"}) {
-    std::istringstream lines(
-        ReadFile(Proc(pid, file), kProcLimit).value_or(""));
-    std::string line;
-    while (std::getline(lines, line)) {
-      std::istringstream words(line);
-      std::string number, local, remote, state, queues, timer, retries, uid;
-      std::string timeout, inode;
-      if (!(words >> number >> local >> remote >> state >> queues >> timer >>
-            retries >> uid >> timeout >> inode))
-        continue;
-      constexpr std::string_view kListen = "0A";
-      if (state == kListen && inodes->contains(inode))
-        forwardings.push_back(TcpAddress(local));
-    }
-  }
+  for (const TcpSocket& socket : TcpSockets(pid, *inodes))
+    if (socket.state == kListen)
+      forwardings.push_back(TcpAddress(socket.local));
   for (const UnixSocket& socket : UnixSockets())
     if (socket.listens && inodes->contains(socket.inode) &&
-        !IsControlSocket(socket.path, control_path))
+        !Serves(pid, socket, control_path))
       forwardings.push_back(socket.path);
   return forwardings;
 }
@@ -171,7 +220,7 @@ bool ListensOn(std::int64_t pid, const std::string& control_path) {
   return inodes &&
          std::ranges::any_of(UnixSockets(), [&](const UnixSocket& socket) {
            return socket.listens && inodes->contains(socket.inode) &&
-                  IsControlSocket(socket.path, control_path);
+                  Serves(pid, socket, control_path);
          });
 }
 
@@ -187,10 +236,26 @@ std::vector<std::string> StatFields(std::int64_t pid) {
   return fields;
 }
 
+std::vector<std::string> CommandWords(std::int64_t pid) {
+  std::vector<std::string> words;
+  std::istringstream text(ReadFile(Proc(pid, "cmdline")).value_or(""));
+  for (std::string word; std::getline(text, word, '\0');) words.push_back(word);
+  while (!words.empty() && words.back().empty()) words.pop_back();
+  return words;
+}
+
 std::int64_t Number(std::string_view text) {
   std::int64_t value = 0;
   std::from_chars(text.data(), text.data() + text.size(), value);
   return value;
+}
+
+std::vector<std::int64_t> Processes() {
+  constexpr std::size_t kProcesses = 65536;
+  std::vector<std::int64_t> pids;
+  for (const std::string& name : ListDirectory("/proc", kProcesses))
+    if (const std::int64_t pid = Number(name); pid > 0) pids.push_back(pid);
+  return pids;
 }
 
 std::int64_t BootTime() {
@@ -236,11 +301,7 @@ MasterProcess LookAtMasterProcess(std::int64_t pid,
   }
   process.forwardings = Forwardings(pid, control_path);
 
-  std::vector<std::string> words;
-  std::istringstream text(ReadFile(Proc(pid, "cmdline")).value_or(""));
-  for (std::string word; std::getline(text, word, '\0');) words.push_back(word);
-  while (!words.empty() && words.back().empty()) words.pop_back();
-  process.command_line = CommandLine(std::move(words));
+  process.command_line = CommandLine(CommandWords(pid));
   return process;
 }
 
@@ -259,14 +320,62 @@ std::optional<std::int64_t> FindListener(const std::string& control_path) {
     if (socket.listens && IsControlSocket(socket.path, control_path))
       inode = socket.inode;
   if (inode.empty()) return std::nullopt;
-  constexpr std::size_t kProcesses = 65536;
-  for (const std::string& name : ListDirectory("/proc", kProcesses)) {
-    const std::int64_t pid = Number(name);
-    if (pid <= 0) continue;
+  for (const std::int64_t pid : Processes()) {
     const auto inodes = SocketsOf(pid);
     if (inodes && inodes->contains(inode)) return pid;
   }
   return std::nullopt;
+}
+
+Fact<std::vector<MasterListener>> FindMasters() {
+  if (access("/proc/net/unix", R_OK) != 0)
+    return Unknown{"/proc/net/unix can't be read"};
+  const std::vector<UnixSocket> sockets = UnixSockets();
+  std::vector<MasterListener> masters;
+  for (const std::int64_t pid : Processes()) {
+    // Its folder belongs to whose privileges it has (proc(5)).
+    if (LookAt("/proc/" + std::to_string(pid)).owner !=
+            static_cast<std::int64_t>(geteuid()) ||
+        !ReadFile(Proc(pid, "comm")).value_or("").starts_with("ssh"))
+      continue;
+    const std::set<std::string> inodes =
+        SocketsOf(pid).value_or(std::set<std::string>{});
+    bool listens = false;
+    for (const UnixSocket& socket : sockets) {
+      if (!socket.listens || !inodes.contains(socket.inode)) continue;
+      std::string path = ControlPathOf(pid, socket.path);
+      if (path.empty()) continue;
+      masters.push_back({.pid = pid,
+                         .path = std::move(path),
+                         .listens = true,
+                         .relative = !socket.path.starts_with('/')});
+      listens = true;
+    }
+    if (listens) continue;
+    const std::vector<std::string> words = CommandWords(pid);
+    if (words.empty() || !IsTitle(words[0])) continue;
+    std::string_view title = words[0];
+    title.remove_prefix(kTitleStart.size());
+    title.remove_suffix(kTitleEnd.size());
+    masters.push_back({.pid = pid, .path = std::string(title)});
+  }
+  return masters;
+}
+
+Fact<std::string> FindPeer(std::int64_t pid) {
+  const auto inodes = SocketsOf(pid);
+  if (!inodes)
+    return Unknown{"the sockets of process " + std::to_string(pid) +
+                   " can't be seen"};
+  std::vector<std::string> peers;
+  for (const TcpSocket& socket : TcpSockets(pid, *inodes))
+    if (socket.state == kEstablished)
+      peers.push_back(TcpAddress(socket.remote));
+  if (peers.empty())
+    return Unknown{"it has no connection of its own (ProxyJump, ProxyCommand)"};
+  // Forwarded ports have connections, too.
+  if (peers.size() > 1) return Unknown{"it has several connections"};
+  return peers.front();
 }
 
 #else
@@ -314,6 +423,14 @@ Fact<int> CountClients(const std::string&) {
 
 std::optional<std::int64_t> FindListener(const std::string&) {
   return std::nullopt;
+}
+
+Fact<std::vector<MasterListener>> FindMasters() {
+  return Unknown{"this system does not list its sockets"};
+}
+
+Fact<std::string> FindPeer(std::int64_t) {
+  return Unknown{"this system does not list its sockets"};
 }
 
 #endif

@@ -31,4 +31,19 @@ Fact<int> CountClients(const std::string& control_path);
 /// answer.
 std::optional<std::int64_t> FindListener(const std::string& control_path);
 
+/// A process of this user's that serves, or served, a control socket.
+struct MasterListener {
+  std::int64_t pid = 0;
+  std::string path = {};
+  bool listens = false;   ///< false: only its title names the path
+  bool relative = false;  ///< the kernel knows another name for the path
+};
+
+/// Those that can be seen among the ssh processes; nothing where the system
+/// does not show them.
+Fact<std::vector<MasterListener>> FindMasters();
+
+/// The other end of a master's connection, "10.0.0.5:22".
+Fact<std::string> FindPeer(std::int64_t pid);
+
 }  // namespace agentdoctor

@@ -863,6 +863,13 @@ AgentChoice ForwardedAgent(const ClientConfig& config,
           WinnerOf(config, "forwardagent")};
 }
 
+Request AboutNoHost(Request request) {
+  request.destination = "agentdoctor.invalid";
+  request.ssh_options.insert(request.ssh_options.begin(),
+                             {"-o", "CanonicalizeHostname=no"});
+  return request;
+}
+
 Resolution ResolveOpenSsh(const Request& request, Milliseconds limit) {
   Resolution resolution;
   Aid aid;

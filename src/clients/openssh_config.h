@@ -12,6 +12,10 @@ namespace agentdoctor {
 /// Runs `ssh -G -vvv` once (it executes Match exec) and reads both streams.
 Resolution ResolveOpenSsh(const Request& request, Milliseconds limit);
 
+/// The same question about no host in particular: a name that no Host line
+/// means and that is looked up nowhere.
+Request AboutNoHost(Request request);
+
 /// The pieces, for tests: values from standard output, places from the trace.
 /// \a read_file maps a path to its text ("" if it can't be read).
 ClientConfig ParseConfig(

@@ -9,17 +9,15 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cstdlib>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <string_view>
-#include <system_error>
-#include <thread>
 
 #include "agent/client.h"
+#include "system/concurrently.h"
 #include "system/file.h"
 #include "system/text.h"
 
@@ -199,25 +197,6 @@ std::vector<Found> Search(const std::vector<Place>& places) {
   return sockets;
 }
 
-// Runs \a task(0) ... \a task(count - 1), each in a thread of its own while
-// there are few.
-template <typename Task>
-void Concurrently(std::size_t count, const Task& task) {
-  std::atomic<std::size_t> next{0};
-  const auto work = [&] {
-    for (std::size_t i = next++; i < count; i = next++) task(i);
-  };
-  std::vector<std::thread> threads;
-  try {
-    for (std::size_t i = 1; i < std::min(count, kMaxCandidates); ++i)
-      threads.emplace_back(work);
-  } catch (const std::system_error&) {
-    // No more threads to be had: those there are do the work.
-  }
-  work();
-  for (std::thread& thread : threads) thread.join();
-}
-
 }  // namespace
 
 Side LookAround() {
@@ -292,8 +271,9 @@ std::vector<std::string> AgentCandidates() {
   return candidates;
 }
 
-void AskAgents(Side& side, const std::vector<std::string>& paths,
-               const std::vector<std::string>& candidates, Milliseconds limit) {
+std::vector<Agent> AskAgents(Side& side, const std::vector<std::string>& paths,
+                             const std::vector<std::string>& candidates,
+                             Milliseconds limit) {
   struct Question {
     std::string path;
     bool named;  ///< by the user: kept whatever comes of it
@@ -319,12 +299,16 @@ void AskAgents(Side& side, const std::vector<std::string>& paths,
   }
 
   std::vector<Agent> agents(questions.size());
-  Concurrently(questions.size(), [&](std::size_t i) {
+  Concurrently(questions.size(), kMaxCandidates, [&](std::size_t i) {
     agents[i] = AskAgent(questions[i].path, limit, questions[i].named);
   });
-  for (std::size_t i = 0; i < agents.size(); ++i)
-    if (questions[i].named || agents[i].state == AgentState::kAnswered)
-      side.agents.push_back(std::move(agents[i]));
+  std::vector<Agent> others;
+  for (std::size_t i = 0; i < agents.size(); ++i) {
+    const bool kept =
+        questions[i].named || agents[i].state == AgentState::kAnswered;
+    (kept ? side.agents : others).push_back(std::move(agents[i]));
+  }
+  return others;
 }
 
 }  // namespace agentdoctor

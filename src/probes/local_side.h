@@ -19,8 +19,10 @@ Side LookAround();
 std::vector<std::string> AgentCandidates();
 
 /// Asks the agents at \a paths (with extensions) and those at \a candidates
-/// (without; dead ones are left out), all at once, and adds them to \a side.
-void AskAgents(Side& side, const std::vector<std::string>& paths,
-               const std::vector<std::string>& candidates, Milliseconds limit);
+/// (without), all at once, and adds them to \a side: the former whatever comes
+/// of it, of the latter those that answer.  Returns the others.
+std::vector<Agent> AskAgents(Side& side, const std::vector<std::string>& paths,
+                             const std::vector<std::string>& candidates,
+                             Milliseconds limit);
 
 }  // namespace agentdoctor

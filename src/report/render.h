@@ -5,6 +5,7 @@
 #include <string>
 
 #include "agentdoctor/facts.h"
+#include "agentdoctor/listings.h"
 #include "agentdoctor/report.h"
 
 namespace agentdoctor {
@@ -27,7 +28,16 @@ std::string RenderConfigText(const Facts& facts,
 std::string RenderConfigJson(const Facts& facts,
                              const std::vector<std::string>& keywords);
 
+std::string RenderAgentsText(const AgentList& list, const TextStyle& style);
+std::string RenderAgentsJson(const AgentList& list);
+std::string RenderMastersText(const MasterList& list, const TextStyle& style);
+std::string RenderMastersJson(const MasterList& list);
+
 /// The words of the JSON report, for every renderer.
+const char* Name(AgentSource source);  ///< as in ssh_config(5)
+const char* Name(AgentState state);
+const char* Name(ExtensionAnswer answer);
+const char* Name(MasterState state);
 const char* Name(Stage stage);
 const char* Name(Severity severity);
 const char* Name(Certainty certainty);

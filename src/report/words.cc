@@ -4,6 +4,84 @@
 
 namespace agentdoctor {
 
+const char* Name(AgentSource source) {
+  switch (source) {
+    case AgentSource::kForwardAgent:
+      return "ForwardAgent";
+    case AgentSource::kIdentityAgent:
+      return "IdentityAgent";
+    case AgentSource::kEnvironment:
+      return "SSH_AUTH_SOCK";
+  }
+  return "";
+}
+
+const char* Name(AgentState state) {
+  switch (state) {
+    case AgentState::kAnswered:
+      return "answered";
+    case AgentState::kMissing:
+      return "missing";
+    case AgentState::kRefused:
+      return "refused";
+    case AgentState::kDenied:
+      return "denied";
+    case AgentState::kDropped:
+      return "dropped";
+    case AgentState::kNotASocket:
+      return "notASocket";
+    case AgentState::kPathTooLong:
+      return "pathTooLong";
+    case AgentState::kSilent:
+      return "silent";
+    case AgentState::kMalformed:
+      return "malformed";
+    case AgentState::kListRefused:
+      return "listRefused";
+  }
+  return "";
+}
+
+const char* Name(ExtensionAnswer answer) {
+  switch (answer) {
+    case ExtensionAnswer::kNotAsked:
+      return "notAsked";
+    case ExtensionAnswer::kSuccess:
+      return "success";
+    case ExtensionAnswer::kFailure:
+      return "failure";
+    case ExtensionAnswer::kExtensionFailure:
+      return "extensionFailure";
+    case ExtensionAnswer::kClosed:
+      return "closed";
+    case ExtensionAnswer::kSilent:
+      return "silent";
+    case ExtensionAnswer::kMalformed:
+      return "malformed";
+  }
+  return "";
+}
+
+const char* Name(MasterState state) {
+  switch (state) {
+    case MasterState::kNone:
+      return "none";
+    case MasterState::kAlive:
+      return "alive";
+    case MasterState::kStaleSocket:
+      return "staleSocket";
+    case MasterState::kUnresponsive:
+      return "unresponsive";
+    case MasterState::kDenied:
+      return "denied";
+    case MasterState::kNotASocket:
+      return "notASocket";
+    case MasterState::kFailed:
+      return "failed";
+  }
+  return "";
+}
+
 const char* Name(Stage stage) {
   switch (stage) {
     case Stage::kAgent:

@@ -535,9 +535,15 @@ void Lab::ExpectSameReplay(const Words& arguments, const Ended& ended) {
 }
 
 Outcome Lab::Run(const Words& arguments, const char* file, int line) {
-  const ::testing::ScopedTrace trace(file, line, "Run");
-  Words words = {"run", "--json"};
+  Words words = {"run"};
   words.insert(words.end(), arguments.begin(), arguments.end());
+  return Document(words, file, line);
+}
+
+Outcome Lab::Document(const Words& arguments, const char* file, int line) {
+  const ::testing::ScopedTrace trace(file, line, arguments.front());
+  Words words = arguments;
+  words.insert(words.begin() + 1, "--json");
   const Ended ended = Agentdoctor(words);
   Outcome outcome{.status = ended.status, .out = ended.out, .err = ended.err};
   outcome.report = nlohmann::json::parse(ended.out, nullptr, false);

@@ -140,6 +140,9 @@ class Lab : public ::testing::Test {
   /// `agentdoctor run ARGS --json`.  The report is checked against the schema.
   Outcome Run(const Words& arguments, const char* file = __builtin_FILE(),
               int line = __builtin_LINE());
+  /// The same for any command that prints a report: its name comes first.
+  Outcome Document(const Words& arguments, const char* file = __builtin_FILE(),
+                   int line = __builtin_LINE());
   /// agentdoctor with these arguments.  Every `run` is recorded as well, and
   /// its replay must give the same output to the letter.
   Ended Agentdoctor(const Words& arguments, Seconds deadline = Seconds{60});
