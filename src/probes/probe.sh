@@ -13,12 +13,14 @@
 # What the shell can do itself needs no process: every millisecond counts.
 
 exec </dev/null 2>/dev/null
+locale=$LC_ALL
 LC_ALL=C
 export LC_ALL
 unset GREP_OPTIONS
 # A line feed: the third of the characters that IFS begins with.
 lf=${IFS#??}
 lf=${lf%"${lf#?}"}
+soh=$(printf "\1")
 
 # put KEY VALUE...: records.  The lengths keep the whole answer, three
 # characters for a byte, below what the near side reads (1 MiB).
@@ -30,8 +32,40 @@ put_long() {
   printf "%s\0%.49152s\0" "$@"
 }
 
+# What an agent said: of this session's in full, of the others' so much that it
+# is seen whose they are.
+put_answer() {
+  printf "answer\0%.${answer_size:-32768}s\0" "$1"
+}
+
+# note PREFIX TEXT: one line for long_lived.cc; line feeds become a byte 1.
+note() {
+  text=$2
+  while :; do
+    case $text in
+      *"$lf"*) text=${text%%"$lf"*}$soh${text#*"$lf"} ;;
+      *) break ;;
+    esac
+  done
+  printf "%s%.512s\n" "$1" "$text"
+}
+
 has() {
   command -v "$1" >/dev/null
+}
+
+# at_once FUNCTION ARGUMENT...: calls it for every argument, all at the same
+# time; what they write stays apart and in order.
+at_once() {
+  case $# in
+    1) ;;
+    2) "$1" "$2" ;;
+    *)
+      at_once_this=$2
+      at_once_all=$1
+      shift 2
+      at_once "$at_once_all" "$@" | { "$at_once_all" "$at_once_this"; cat; } ;;
+  esac
 }
 
 # limit SECONDS COMMAND...: ends a program that hangs, with status 137.  The
@@ -131,7 +165,7 @@ name_and_parent() {
   parent=
   while read -r key value rest; do
     case $key in
-      Name:) name=$value ;;
+      Name:) name=$value${rest:+ $rest} ;;
       PPid:) parent=$value; return ;;
     esac
   done <"/proc/$1/status"
@@ -148,10 +182,14 @@ name_and_parent() {
 connection() {
   sockets=
   ancestors=
+  ancestor_names=
   process=$PPID
   while [ "${process:-0}" -gt 1 ]; do
     name_and_parent "$process"
     ancestors="$ancestors $process"
+    readable=-
+    [ -r "/proc/$process/environ" ] && readable=+
+    ancestor_names=$ancestor_names$process$readable$name$lf
     for socket in /tmp/ssh-??????????/agent."$process"; do
       [ -S "$socket" ] && sockets="$sockets $socket"
     done
@@ -203,14 +241,14 @@ list_request() {
 ask() {
   put asked "$1"
   shift
-  put_long answer "$({ list_request | limit 2 "$@" 2>&1; printf "=%s" $?; } | encode)"
+  put_answer "$({ list_request | limit 2 "$@" 2>&1; printf "=%s" $?; } | encode)"
 }
 
 ask_ssh_add() {
   answer=$(SSH_AUTH_SOCK=$1; export SSH_AUTH_SOCK; limit 2 ssh-add -L 2>&1; printf "=%s" $?)
   case $answer in *=12[67]) return 1 ;; esac
   put asked ssh-add
-  put_long answer "$answer"
+  put_answer "$answer"
 }
 
 # An agent, by the path of its socket: what stands there, and what it says.  A
@@ -381,13 +419,209 @@ identity_agent() {
   fi
 }
 
-# The agent of the shell is asked while all the rest is looked up; nothing else
-# is written meanwhile.
+# ------------------------------------------------------ what outlives us here
+
+# These write lines, which long_lived.cc reads: the first character says what
+# the rest is (n: why something was not seen).
+
+# Variables that tell what kind of session this is, as records.
+session_variables() {
+  for name in TMUX TMUX_PANE STY SUDO_USER SUDO_UID TERM_PROGRAM VSCODE_IPC_HOOK_CLI container; do
+    eval "[ \"\${$name+x}\" ] && put \"var.$name\" \"\$$name\""
+  done
+  [ "${container+x}" ] && return
+  [ -f /.dockerenv ] && put var.container docker
+  [ -f /run/.containerenv ] && put var.container podman
+}
+
+# T: a server's socket; t: what it says.  The format looks up the session's
+# variable, then the global one (since tmux 2.1; older ones don't know PATH).
+# Neither command starts a server.
+tmux_server() {
+  note T "$1"
+  answer=$(LC_ALL=$locale; limit 2 tmux -u -S "$1" list-sessions -F "#{?PATH,+,-}#{session_id}:#{session_created}:#{pid}:#{=128:session_name}:#{SSH_AUTH_SOCK}" ";" show-environment -g SSH_AUTH_SOCK 2>&1; printf "\n=%s" $?)
+  set -f
+  IFS=$lf
+  for line in $answer; do
+    printf "t%.512s\n" "$line"
+  done
+  unset IFS
+  set +f
+}
+
+tmux_servers() {
+  set --
+  for socket in "${TMUX_TMPDIR:-/tmp}/tmux-$uid"/*; do
+    [ -S "$socket" ] || continue
+    set -- "$@" "$socket"
+    [ $# -gt 15 ] && break
+  done
+  if [ $# = 0 ] || has tmux; then
+    at_once tmux_server "$@"
+  else
+    note n "tmux: there are sockets ($1), but no tmux program"
+  fi
+}
+
+# S: a screen session's socket, + if its environment can be read.  (screen -ls
+# would make a folder.)
+screens() {
+  screen_pids=
+  screen_user=${LOGNAME:-$USER}
+  for socket in ${SCREENDIR:+"$SCREENDIR"/*} "/run/screen/S-$screen_user"/* "/var/run/screen/S-$screen_user"/* "/tmp/screens/S-$screen_user"/* "/tmp/uscreens/S-$screen_user"/* "$HOME/.screen"/*; do
+    process=${socket##*/}
+    process=${process%%.*}
+    case $process in ""|*[[:alpha:][:punct:][:space:][:cntrl:]]*) continue ;; esac
+    [ -S "$socket" ] || [ -p "$socket" ] || continue
+    [ -d "/proc/$process" ] || continue
+    readable=-
+    [ -r "/proc/$process/environ" ] && readable=+
+    note "S$readable" "$socket"
+    screen_pids=$screen_pids$lf$process/stat
+  done
+}
+
+# l: a link that people make for agents, where it is not one to a file.
+links() {
+  for link in "$HOME"/.ssh/*sock* "$HOME"/.ssh/*agent* "$HOME"/.ssh/.*sock* "$HOME"/.ssh/.*agent* "$HOME"/*ssh*sock* "$HOME"/.*ssh*sock* "$HOME"/*auth*sock* "$HOME"/.*auth*sock* "$HOME"/.*ssh*agent* /tmp/*ssh*"${LOGNAME:-$USER}"*; do
+    [ -L "$link" ] || continue
+    [ -d "$link" ] || [ -f "$link" ] || note l "$link"
+  done
+}
+
+# v: a value, of these processes (p); i: number, parent, start and name of one;
+# e: a word of its command line that names an editor; b: when the machine
+# started.  Values are cut, a path that long is none.  A process of another
+# world (a container) names a path of that world.  Leaves us in /proc.
+processes() {
+  [ -d /proc/self ] || { note n "processes: there is no /proc"; return; }
+  cd /proc
+  set -- cat
+  has sort && set -- sort -t: -k2
+  entries=$({ limit 2 grep -zaosH -e "^SSH_AUTH_SOCK=.\{0,200\}" -e "^SSH_CONNECTION=.\{0,80\}" [0-9]*/environ 2>&1; printf "=%s\0" $?; } | tr "\0\n" "\n\1" | "$@")
+  same_world=
+  [ / -ef / ] && same_world=yes
+  wanted=$screen_pids
+  number=0
+  last=
+  list=
+  set -f
+  IFS=$lf
+  for entry in $entries; do
+    case $entry in
+      =[012]) note s "+"; continue ;;
+      =137|=124) note n "processes: /proc did not answer within 2 s"; break ;;
+      [0-9]*/environ:SSH_*=*) ;;
+      *) note n "processes: no grep that can search /proc/PID/environ"; break ;;
+    esac
+    process=${entry%%/*}
+    value=${entry#*:}
+    [ "$uid" = 0 ] && { [ -O "$process" ] || continue; }
+    if [ "$value" = "$last" ]; then :
+    else
+      [ "$list" ] && printf "v%s\np%s\n" "$last" "$list"
+      list=
+      last=$value
+      here=yes
+      case $value in
+        SSH_AUTH_SOCK=/*) [ -S "${value#*=}" ] || here= ;;
+      esac
+    fi
+    if [ -z "$here" ]; then
+      [ -S "$process/root${value#*=}" ] && continue
+      [ -z "$same_world" ] || [ "$process/root/" -ef / ] || continue
+    fi
+    list="$list $process"
+    case $value in
+      SSH_A*)
+        case " $ancestors $$ " in *" $process "*) continue ;; esac
+        number=$((number + 1))
+        [ $number -le 1000 ] && wanted="$wanted$lf$process/stat$lf$process/cmdline" ;;
+    esac
+  done
+  [ "$list" ] && printf "v%s\np%s\n" "$last" "$list"
+  [ "$number" -gt 1000 ] && note n "processes: only 1000 of $number were looked at"
+  unset IFS
+  if [ "$wanted" ]; then
+    details=$(limit 2 grep -zaosnHE -e "^[0-9]+ \(.*\) [A-Za-z]( -?[0-9]+){19}" -e "btime [0-9]+" -e "/(\.[a-z-]+-server(-insiders)?|\.cache/JetBrains/RemoteDev|remote-dev-server)[^/]*/" stat $wanted | tr "\0\n" "\n\1")
+    IFS=$lf
+    for line in $details; do
+      case $line in
+        stat:*) printf "b%s\n" "${line##*" "}" ;;
+        [0-9]*/stat:*)
+          name=${line%") "*}
+          rest=${line##*") "? }
+          printf "i%s %s %s %s\n" "${line%%/*}" "${rest%% *}" "${line##* }" "${name#*"("}" ;;
+        [0-9]*/cmdline:*) printf "e%s\n" "$line" ;;
+      esac
+    done
+    unset IFS
+  fi
+  set +f
+}
+
+# Whether a connect to PATH can only say that nothing is there: what the shell
+# sees itself needs no process.
+nothing_at() {
+  [ -e "$1" ] || [ -L "$1" ] && return 1
+  above=${1%/*}
+  while [ "$above" ]; do
+    [ -d "$above" ] && break
+    above=${above%/*}
+  done
+  [ -x "${above:-/}" ]
+}
+
+# A socket that only long-lived things name.
+named_agent() {
+  answer_size=4096
+  agent "$1"
+}
+
+# All of it at once, and the answers of the sockets that these name.
+long_lived() {
+  far=$({ screens; processes; } | { tmux_servers | { links; cat; }; cat; })
+  asked=$lf$SSH_AUTH_SOCK$lf$handed_path$lf
+  for socket in $sockets; do
+    asked=$asked$socket$lf
+  done
+  set --
+  set -f
+  IFS=$lf
+  for line in $far; do
+    case $line in
+      t[+-]*:*:*:*:/*) path=${line#*:*:*:*:} ;;
+      tSSH_AUTH_SOCK=/*|vSSH_AUTH_SOCK=/*) path=${line#*=} ;;
+      l/*|a/*) path=${line#?} ;;
+      *) continue ;;
+    esac
+    case $path in *[[:cntrl:]]*) continue ;; esac
+    case $asked in *"$lf$path$lf"*) continue ;; esac
+    asked=$asked$path$lf
+    if nothing_at "$path"; then
+      put agent "$path" kind N
+    elif [ $# -lt 24 ]; then
+      set -- "$@" "$path"
+    fi
+  done
+  unset IFS
+  set +f
+  at_once named_agent "$@"
+  printf "%s\0%.73728s\0" long_lived "$far$lf."
+}
+
+# The agent of the shell is asked, and all that outlives us looked for, while
+# the rest is looked up; they write in turn.
 everything() {
-  agent "$SSH_AUTH_SOCK" &
   identity
   initial_environment
   connection
+  long_lived | { this_session; cat; }
+  put end ""
+}
+
+this_session() {
+  agent "$SSH_AUTH_SOCK" &
   startup_lines
   identity_agent
   wait
@@ -395,9 +629,10 @@ everything() {
   put version 1 uid "$uid" host "$host" boot "$boot" shell "$SHELL" home "$HOME"
   put sock "${SSH_AUTH_SOCK++}${SSH_AUTH_SOCK--}" connection "${SSH_CONNECTION++}${SSH_CONNECTION--}"
   put initial "$initial" ancestors "$ancestors" server "$server" sockets "$sockets" others "$others"
+  put self "$$" ancestor_names "$ancestor_names"
+  session_variables
   put identity_agent "$identity" server_config "$server_config"
   put_long lines "$lines" context "$context"
-  put end ""
 }
 
 printf "\nagentdoctor-%s-begin\n" "$r"

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "agent/client.h"
+#include "probes/long_lived.h"
 #include "probes/next_hop.h"
 #include "probes/records.h"
 #include "probes/server_config.h"
@@ -25,9 +26,10 @@ constexpr char kScript[] =
 #include "probe.inc"
     ;
 
-// What probe.sh cuts its values to (put, put_long).
-constexpr std::size_t kLongValue = 49152;
-constexpr std::size_t kMaxAgents = 16;
+// What probe.sh cuts the answers of agents to (put_answer).
+constexpr std::size_t kLongAnswer = 32768;
+constexpr std::size_t kShortAnswer = 4096;
+constexpr std::size_t kMaxAgents = 256;
 constexpr std::size_t kMaxIdentities = 2048;
 // sun_path of Linux; elsewhere it has four bytes less.
 constexpr std::size_t kSunPath = 108;
@@ -191,6 +193,10 @@ std::pair<std::string, int> SplitStatus(const std::string& answer) {
   return {answer.substr(0, at), status.value_or(-1)};
 }
 
+bool IsCutOff(const std::string& answer) {
+  return answer.size() == kShortAnswer || answer.size() >= kLongAnswer;
+}
+
 // 124 and 137: timeout(1), or our own KILL.
 bool Expired(int status) { return status == 124 || status == 137; }
 
@@ -224,7 +230,7 @@ bool ReadKeys(const std::string& text, Agent& agent) {
 // What ssh-add said; false if it can't be understood.
 bool ReadSshAdd(const std::string& answer, Agent& agent) {
   auto [text, status] = SplitStatus(answer);
-  if (answer.size() >= kLongValue) {
+  if (IsCutOff(answer)) {
     // Cut off: the status is lost, and the last line is not whole.
     text = answer.substr(0, answer.rfind('\n'));
     status = 0;
@@ -257,7 +263,7 @@ bool ReadSshAdd(const std::string& answer, Agent& agent) {
 
 // What another program said: hexadecimal of the agent's bytes or of a message.
 bool ReadRaw(const std::string& answer, Agent& agent) {
-  if (answer.size() >= kLongValue) {
+  if (IsCutOff(answer)) {
     agent.state = AgentState::kMalformed;
     agent.detail = "a longer answer than the probe carries";
     return true;
@@ -318,6 +324,10 @@ void ReadAgent(const std::map<std::string, std::string>& values,
     agent.detail = std::to_string(agent.path.size()) +
                    " bytes, where a socket's path has at most " +
                    std::to_string(kSunPath - 1);
+    judged = true;
+  } else if (is('N')) {
+    agent.state = AgentState::kMissing;
+    agent.detail = "No such file or directory";
     judged = true;
   } else if (is('D') || is('F') || is('E')) {
     // Linux says "refused" for a file, too.
@@ -443,6 +453,7 @@ Side ParseProbe(const std::string& output) {
     side.startup_lines = unknown;
     side.server_config = unknown;
     side.identity_agent = unknown;
+    side.long_lived = unknown;
     return side;
   }
 
@@ -475,6 +486,10 @@ Side ParseProbe(const std::string& output) {
 
   for (const auto& agent : answer.agents) ReadAgent(agent, uid, side);
   side.connection_sockets = ConnectionSockets(answer, side);
+  for (const auto& [key, value] : answer.values)
+    if (key.starts_with("var.")) side.session_variables[key.substr(4)] = value;
+  ReadLongLived(answer.Get("long_lived"),
+                {answer.Get("self"), answer.Get("ancestor_names")}, side);
 
   const auto identity_agent = ReadOptional(answer.Get("identity_agent"));
   if (identity_agent.known())

@@ -348,7 +348,7 @@ TEST(ParseProbe, BoundsTheNumberOfAgents) {
   for (int i = 0; i < 1000; ++i)
     agents.insert(agents.end(),
                   {{"agent", "/" + std::to_string(i)}, {"kind", "D"}});
-  EXPECT_LE(Parse({}, agents).agents.size(), 16U);
+  EXPECT_LE(Parse({}, agents).agents.size(), 256U);
 }
 
 std::string Describe(const std::vector<ServerConfigLine>& lines) {

@@ -1,0 +1,464 @@
+#include "probes/long_lived.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <limits>
+#include <map>
+#include <optional>
+#include <string_view>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "system/text.h"
+
+namespace agentdoctor {
+namespace {
+
+constexpr std::size_t kMaxHolders = 256;
+// USER_HZ, in which /proc counts; the same on all but forgotten machines.
+constexpr std::int64_t kTicks = 100;
+constexpr std::string_view kVariable = "SSH_AUTH_SOCK=";
+constexpr std::string_view kConnection = "SSH_CONNECTION=";
+
+std::optional<std::int64_t> ReadNumber(std::string_view text) {
+  std::int64_t number = 0;
+  const auto [end, error] =
+      std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || text.empty())
+    return std::nullopt;
+  return number;
+}
+
+// Cuts the part before \a mark off \a text; all of it if there is none.
+std::string_view Cut(std::string_view& text, char mark) {
+  const std::size_t at = std::min(text.find(mark), text.size());
+  const std::string_view part = text.substr(0, at);
+  text.remove_prefix(std::min(at + 1, text.size()));
+  return part;
+}
+
+// Line feeds, as probe.sh wrote them.
+std::string Restore(std::string_view text) {
+  std::string restored(text);
+  std::replace(restored.begin(), restored.end(), '\1', '\n');
+  return restored;
+}
+
+bool Answers(const Side& side, const std::string& path) {
+  const Agent* agent = FindAgent(side, path);
+  return agent != nullptr && agent->state == AgentState::kAnswered;
+}
+
+// ---------------------------------------------------------------- the lines --
+
+struct TmuxSession {
+  std::int64_t created = 0;
+  std::int64_t pid = 0;
+  std::string name = {};
+  std::string value = {};  ///< its own or else the global one; empty: none
+};
+
+struct TmuxServer {
+  std::string socket = {};
+  std::vector<TmuxSession> sessions = {};
+  std::optional<std::string> global = {};
+  bool global_removed = false;
+  bool too_old = false;  ///< does not know variables in formats
+  std::string message = {};
+  std::int64_t status = -1;
+};
+
+struct ScreenSocket {
+  std::string path = {};
+  bool readable = false;  ///< the environment of its process
+};
+
+struct Process {
+  std::optional<std::string> auth_sock = {};
+  std::string connection = {};
+  std::int64_t parent = 0;
+  std::optional<std::int64_t> started = {};  ///< ticks since the machine began
+  std::string name = {};                     ///< empty: it has ended
+  std::string product = {};                  ///< of an editor
+};
+
+struct Seen {
+  std::vector<TmuxServer> tmux = {};
+  std::vector<ScreenSocket> screens = {};
+  std::map<std::int64_t, Process> processes = {};
+  std::vector<std::string> links = {};
+  std::vector<std::string> not_seen = {};
+  bool searched = false;  ///< the processes
+  std::int64_t boot = 0;
+};
+
+// What `tmux list-sessions ; show-environment -g SSH_AUTH_SOCK` says.
+void ReadTmuxLine(std::string_view line, TmuxServer& server) {
+  if (line.starts_with("+$") || line.starts_with("-$")) {
+    std::string_view rest = line;
+    Cut(rest, ':');
+    const auto created = ReadNumber(Cut(rest, ':'));
+    const auto pid = ReadNumber(Cut(rest, ':'));
+    if (created && pid) {
+      server.too_old = server.too_old || line.front() == '-';
+      const std::string_view name = Cut(rest, ':');
+      server.sessions.push_back(
+          {*created, *pid, std::string(name), Restore(rest)});
+      return;
+    }
+    server.too_old = server.too_old || line.front() == '-';
+  }
+  if (line.starts_with(kVariable)) {
+    server.global = Restore(line.substr(kVariable.size()));
+  } else if (line == "-SSH_AUTH_SOCK") {
+    server.global_removed = true;
+  } else if (line.starts_with('=')) {
+    server.status = ReadNumber(line.substr(1)).value_or(-1);
+  } else if (line.starts_with("unknown variable")) {
+    // Not set.
+  } else if (server.global) {
+    *server.global += '\n' + std::string(line);
+  } else if (!server.sessions.empty()) {
+    server.sessions.back().value += '\n' + std::string(line);
+  } else if (server.message.empty()) {
+    server.message = line;
+  }
+}
+
+struct Product {
+  std::string_view folder;
+  std::string_view name;
+};
+constexpr std::array<Product, 7> kProducts = {{
+    {"/.vscode-server-oss", "VSCodium"},
+    {"/.vscode-server", "VS Code"},
+    {"/.vscodium-server", "VSCodium"},
+    {"/.cursor-server", "Cursor"},
+    {"/.windsurf-server", "Windsurf"},
+    {"/.cache/JetBrains/RemoteDev", "JetBrains"},
+    {"/remote-dev-server", "JetBrains"},
+}};
+
+// "PID/cmdline:WORD:FOLDER/": a program of an editor, or a script that one of
+// these runs; not any program that is given a file of it.
+void ReadEditorLine(std::string_view line, Seen& seen) {
+  const auto pid = ReadNumber(Cut(line, '/'));
+  Cut(line, ':');
+  const auto word = ReadNumber(Cut(line, ':'));
+  if (!pid || !word) return;
+  const auto process = seen.processes.find(*pid);
+  if (process == seen.processes.end()) return;
+  const std::string_view name = process->second.name;
+  const bool runs_scripts = name == "sh" || name == "bash" || name == "dash" ||
+                            name == "node" || name == "MainThread" ||
+                            name == "java" || name.starts_with("python");
+  if (*word != 1 && (*word != 2 || !runs_scripts)) return;
+  for (const Product& product : kProducts)
+    if (line.starts_with(product.folder)) {
+      process->second.product = product.name;
+      return;
+    }
+}
+
+Seen ReadLines(const std::string& text) {
+  Seen seen;
+  std::vector<std::string> lines = SplitLines(text);
+  if (lines.empty() || lines.back() != ".") {
+    seen.not_seen.emplace_back("more than the probe's answer can hold");
+  }
+  if (!lines.empty()) lines.pop_back();
+  std::string value;
+  for (const std::string& line : lines) {
+    if (line.empty()) continue;
+    std::string_view rest = std::string_view(line).substr(1);
+    switch (line.front()) {
+      case 'n':
+        seen.not_seen.push_back(Restore(rest));
+        break;
+      case 's':
+        seen.searched = true;
+        break;
+      case 'l':
+        seen.links.push_back(Restore(rest));
+        break;
+      case 'b':
+        seen.boot = ReadNumber(rest).value_or(0);
+        break;
+      case 'v':
+        value = Restore(rest);
+        break;
+      case 'T':
+        seen.tmux.push_back({.socket = Restore(rest)});
+        break;
+      case 't':
+        if (!seen.tmux.empty()) ReadTmuxLine(rest, seen.tmux.back());
+        break;
+      case 'S':
+        seen.screens.push_back(
+            {Restore(rest.substr(std::min<std::size_t>(1, rest.size()))),
+             rest.starts_with('+')});
+        break;
+      case 'p':
+        while (!rest.empty()) {
+          const auto pid = ReadNumber(Cut(rest, ' '));
+          if (!pid) continue;
+          Process& process = seen.processes[*pid];
+          if (value.starts_with(kVariable) && !process.auth_sock)
+            process.auth_sock = value.substr(kVariable.size());
+          else if (value.starts_with(kConnection))
+            process.connection = value.substr(kConnection.size());
+        }
+        break;
+      case 'i':
+        if (const auto pid = ReadNumber(Cut(rest, ' '))) {
+          Process& process = seen.processes[*pid];
+          process.parent = ReadNumber(Cut(rest, ' ')).value_or(0);
+          process.started = ReadNumber(Cut(rest, ' '));
+          process.name = Restore(rest);
+        }
+        break;
+      case 'e':
+        ReadEditorLine(rest, seen);
+        break;
+      default:
+        break;
+    }
+  }
+  return seen;
+}
+
+// ------------------------------------------------------------- the holders --
+
+void AddTmux(const TmuxServer& server, LongLived& result) {
+  const std::string at = "tmux at " + server.socket;
+  if (server.sessions.empty() && !server.global && !server.global_removed) {
+    const std::string& message = server.message;
+    if (server.status == 137 || server.status == 124)
+      result.not_seen.push_back(at + " did not answer within 2 s");
+    else if (!message.empty() &&
+             message.find("no server running") == std::string::npos &&
+             message.find("No such file") == std::string::npos &&
+             message.find("refused") == std::string::npos)
+      result.not_seen.push_back(at + ": " + message);
+    return;
+  }
+  std::optional<std::int64_t> pid;
+  std::optional<std::int64_t> since;
+  for (const TmuxSession& session : server.sessions) {
+    pid = session.pid;
+    since = std::min(since.value_or(session.created), session.created);
+  }
+  const bool global = server.global && !server.global->empty();
+  if (global || server.global_removed)
+    result.holders.push_back(
+        {.kind = HolderKind::kTmuxServer,
+         .server = server.socket,
+         .pid = pid,
+         .since = since,
+         .auth_sock = global ? server.global : std::nullopt});
+  if (server.too_old) {
+    result.not_seen.push_back(
+        at + " is older than 2.1: the environments of its sessions");
+    return;
+  }
+  std::vector<TmuxSession> sessions = server.sessions;
+  std::ranges::stable_sort(sessions, {}, &TmuxSession::created);
+  for (const TmuxSession& session : sessions) {
+    // The global value is seen through, unless the session has one of its own;
+    // none although there is a global one: marked as removed.
+    if (session.value == server.global.value_or("")) continue;
+    result.holders.push_back({.kind = HolderKind::kTmuxSession,
+                              .name = session.name,
+                              .server = server.socket,
+                              .pid = session.pid,
+                              .since = session.created,
+                              .auth_sock = session.value.empty()
+                                               ? std::nullopt
+                                               : std::optional(session.value)});
+  }
+}
+
+std::optional<std::int64_t> Since(const Seen& seen, const Process& process) {
+  if (seen.boot == 0 || !process.started) return std::nullopt;
+  return seen.boot + *process.started / kTicks;
+}
+
+// What a screen hands to its next window.  Its own environment stays what it
+// was, whatever `screen -X setenv` says; the youngest window shows that.
+void AddScreen(const ScreenSocket& screen, const Seen& seen, const Side& side,
+               LongLived& result) {
+  const std::string name = screen.path.substr(screen.path.rfind('/') + 1);
+  const auto pid = ReadNumber(name.substr(0, name.find('.')));
+  if (!pid) return;
+  if (!seen.searched) {
+    result.not_seen.push_back("screen " + name +
+                              ": the processes could not be searched");
+    return;
+  }
+  const auto found = seen.processes.find(*pid);
+  if (found == seen.processes.end()) return;
+  const Process& server = found->second;
+  if (server.name != "screen" && server.name != "SCREEN") return;
+
+  const Process* youngest = nullptr;
+  for (const auto& [number, process] : seen.processes)
+    if (process.parent == *pid && process.auth_sock &&
+        (youngest == nullptr || process.started > youngest->started))
+      youngest = &process;
+  std::optional<std::string> value = server.auth_sock;
+  if (youngest != nullptr &&
+      (!screen.readable || Answers(side, *youngest->auth_sock)))
+    value = youngest->auth_sock;
+  if (value)
+    result.holders.push_back({.kind = HolderKind::kScreen,
+                              .name = name,
+                              .pid = pid,
+                              .since = Since(seen, server),
+                              .auth_sock = value});
+  else if (!screen.readable)
+    result.not_seen.push_back("screen " + name +
+                              ": its environment can not be read");
+}
+
+// The processes of the probe: what it runs in, itself, and what it started.
+struct Ours {
+  std::int64_t self = -1;
+  std::vector<std::pair<std::int64_t, Ancestor>> ancestors = {};
+
+  bool Has(std::int64_t pid, const Seen& seen) const {
+    for (const auto& [number, ancestor] : ancestors)
+      if (number == pid) return true;
+    for (int depth = 0; depth < 64 && pid > 1; ++depth) {
+      if (pid == self) return true;
+      const auto found = seen.processes.find(pid);
+      if (found == seen.processes.end()) return false;
+      pid = found->second.parent;
+    }
+    return false;
+  }
+};
+
+Ours ReadOurs(const ProbeProcess& probe, const Seen& seen, const Side& side) {
+  Ours ours;
+  ours.self = ReadNumber(probe.self).value_or(-1);
+  for (const std::string& line : SplitLines(probe.ancestors)) {
+    const std::size_t mark = line.find_first_of("+-");
+    const auto pid = ReadNumber(line.substr(0, std::min(mark, line.size())));
+    if (!pid || mark == std::string::npos) continue;
+    Ancestor ancestor{.pid = *pid, .name = line.substr(mark + 1)};
+    const auto found = seen.processes.find(*pid);
+    if (ours.ancestors.empty() && side.initial_auth_sock.known())
+      ancestor.auth_sock = side.initial_auth_sock.value();
+    else if (found != seen.processes.end() && found->second.auth_sock)
+      ancestor.auth_sock = found->second.auth_sock;
+    else if (line[mark] != '+')
+      ancestor.auth_sock = Unknown{"its environment can not be read"};
+    else if (!seen.searched)
+      ancestor.auth_sock = Unknown{"the processes could not be searched"};
+    else
+      ancestor.auth_sock = std::optional<std::string>();
+    ours.ancestors.emplace_back(*pid, std::move(ancestor));
+  }
+  return ours;
+}
+
+// Editors whatever they name, other processes if it is dead; those of one
+// program and one socket are one holder, and the oldest stands for them.
+void AddProcesses(const Seen& seen, const Ours& ours, const Side& side,
+                  LongLived& result) {
+  std::map<std::tuple<HolderKind, std::string, std::string>, Holder> groups;
+  for (const auto& [pid, process] : seen.processes) {
+    if (process.name.empty() || !process.auth_sock) continue;
+    const std::string& path = *process.auth_sock;
+    // tmux and screen were asked what they hand on.
+    if (process.name.starts_with("tmux") || process.name == "screen" ||
+        process.name == "SCREEN" || ours.Has(pid, seen))
+      continue;
+    const bool editor = !process.product.empty();
+    const Agent* agent = FindAgent(side, path);
+    if (!editor && (agent == nullptr || agent->state == AgentState::kAnswered))
+      continue;
+    const HolderKind kind = editor ? HolderKind::kEditor : HolderKind::kProcess;
+    const std::optional<std::int64_t> since = Since(seen, process);
+    const auto [at, is_new] = groups.try_emplace(
+        {kind, editor ? process.product : process.name, path},
+        Holder{.kind = kind,
+               .name = process.name,
+               .server = process.product,
+               .pid = pid,
+               .since = since,
+               .auth_sock = path});
+    if (is_new) continue;
+    Holder& holder = at->second;
+    ++holder.count;
+    if (since < holder.since) {
+      holder.name = process.name;
+      holder.pid = pid;
+      holder.since = since;
+    }
+  }
+  std::vector<Holder> holders;
+  for (auto& [key, holder] : groups) holders.push_back(std::move(holder));
+  std::ranges::stable_sort(holders, {}, [](const Holder& holder) {
+    return std::pair(holder.kind, holder.since);
+  });
+  for (Holder& holder : holders) result.holders.push_back(std::move(holder));
+}
+
+// Of the processes that name a living socket the oldest is the shell that sshd
+// started; younger ones may have borrowed it.
+void AddConnections(const Seen& seen, Side& side) {
+  std::map<std::string, std::int64_t> oldest;
+  for (const auto& [pid, process] : seen.processes) {
+    if (!process.auth_sock || process.connection.empty()) continue;
+    const std::string& path = *process.auth_sock;
+    if (!Answers(side, path)) continue;
+    const std::int64_t started =
+        process.started.value_or(std::numeric_limits<std::int64_t>::max());
+    const auto [at, is_new] = oldest.try_emplace(path, started);
+    if (!is_new && at->second <= started) continue;
+    at->second = started;
+    side.socket_connections[path] = process.connection;
+  }
+}
+
+// Whatever is named and was not asked has a reason.
+void AddNotAsked(const LongLived& result, Side& side) {
+  const auto add = [&side](const std::string& path) {
+    if (path.empty() || FindAgent(side, path) != nullptr) return;
+    side.agents_not_asked.try_emplace(
+        path, path.starts_with('/')
+                  ? "there are too many sockets to ask them all"
+                  : "the path does not begin at the root");
+  };
+  for (const Holder& holder : result.holders)
+    if (holder.auth_sock) add(*holder.auth_sock);
+  for (const std::string& link : result.links) add(link);
+}
+
+}  // namespace
+
+void ReadLongLived(const std::string& lines, const ProbeProcess& probe,
+                   Side& side) {
+  Seen seen = ReadLines(lines);
+  const Ours ours = ReadOurs(probe, seen, side);
+  for (const auto& [pid, ancestor] : ours.ancestors)
+    side.ancestors.push_back(ancestor);
+  AddConnections(seen, side);
+
+  LongLived result;
+  for (const TmuxServer& server : seen.tmux) AddTmux(server, result);
+  for (const ScreenSocket& screen : seen.screens)
+    AddScreen(screen, seen, side, result);
+  AddProcesses(seen, ours, side, result);
+  if (result.holders.size() > kMaxHolders) result.holders.resize(kMaxHolders);
+  result.links = std::move(seen.links);
+  for (std::string& reason : seen.not_seen)
+    result.not_seen.push_back(std::move(reason));
+  AddNotAsked(result, side);
+  side.long_lived = std::move(result);
+}
+
+}  // namespace agentdoctor
