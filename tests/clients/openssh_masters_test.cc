@@ -94,6 +94,21 @@ TEST_F(Masters, ForwardingsAndClientsOfItsOwnAreSeen) {
   EXPECT_EQ(master.forwardings.value()[1], Path("forwarded"));
 }
 
+TEST_F(Masters, TheSystemShowsWhoListensWhere) {
+  const Server server = StartServer();
+  WriteConfig(Host("tgt", server));
+  const pid_t pid = StartMaster("tgt", Path("m x"),
+                                {"-L", Path("not-a-master") + ":/nowhere"});
+  std::vector<std::string> paths;
+  const Fact<std::vector<MasterListener>> masters = FindMasters();
+  for (const MasterListener& master : masters.value())
+    if (master.pid == pid && master.listens && !master.relative)
+      paths.push_back(master.path);
+  EXPECT_EQ(paths, std::vector<std::string>{Path("m x")});
+  EXPECT_EQ(FindPeer(pid).value(), "127.0.0.1:" + std::to_string(server.port));
+  EXPECT_FALSE(FindPeer(getpid()).known());
+}
+
 TEST_F(Masters, APersistentOneHasReplacedItsCommandLine) {
   WriteConfig(Host("tgt", StartServer()));
   ASSERT_EQ(agentdoctor::Run(
