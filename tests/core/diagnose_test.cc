@@ -416,6 +416,29 @@ std::vector<Facts> OneOfEach() {
   add(HealthyFacts(), [](Facts& facts) {
     facts.far.agents[0] = LiveAgent(kFarSocket, {"work"});
   });
+  add(HealthyFacts(), [](Facts& facts) {
+    const std::string gone = "/tmp/ssh-yesterday0/agent.9";
+    facts.far.agents.push_back(DeadAgent(gone, AgentState::kMissing));
+    LongLived& lives = *facts.far.long_lived.get();
+    lives.links = {gone};
+    for (const HolderKind kind :
+         {HolderKind::kTmuxServer, HolderKind::kTmuxSession,
+          HolderKind::kScreen, HolderKind::kEditor, HolderKind::kContainer,
+          HolderKind::kProcess})
+      lives.holders.push_back(
+          {.kind = kind, .name = "work", .pid = 7, .auth_sock = gone});
+  });
+  for (const char* above : {"mosh-server", "sudo"})
+    add(HealthyFacts(), [above](Facts& facts) {
+      facts.here = true;
+      facts.near.auth_sock = std::optional<std::string>();
+      facts.near.ancestors = {
+          {.pid = 2, .name = above, .auth_sock = std::optional<std::string>()},
+          {.pid = 1,
+           .name = "bash",
+           .auth_sock = std::optional<std::string>(kFarSocket)}};
+      facts.near.long_lived = LongLived{};
+    });
   return all;
 }
 
