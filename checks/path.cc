@@ -238,6 +238,16 @@ std::optional<bool> IsForwardedAgent(const Facts& facts, const Agent& agent) {
   return HoldsKeysOf(agent, *forwarded);
 }
 
+bool ReplacesForwardedAgent(const Facts& facts, const std::string& option) {
+  if (option.empty() || option == "SSH_AUTH_SOCK" || option == "$SSH_AUTH_SOCK")
+    return false;
+  const auto* auth_sock = facts.far.auth_sock.get();
+  if (auth_sock && *auth_sock == option) return false;
+  const Agent* agent = FindAgent(facts.far, option);
+  return !agent || agent->state != AgentState::kAnswered ||
+         IsForwardedAgent(facts, *agent) == false;
+}
+
 bool ForwardingWorks(const Facts& facts) {
   const Session* session = facts.link.session.get();
   if (HasLink(facts) && (!session || session->end != SessionEnd::kProbed))

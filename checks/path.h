@@ -63,6 +63,10 @@ const Agent* HandedOverAgent(const Facts& facts);
 /// one: it is at sshd's socket, or holds keys of the agent there.
 std::optional<bool> IsForwardedAgent(const Facts& facts, const Agent& agent);
 
+/// Whether ssh on the far side asks another agent than the forwarded one when
+/// its configuration says IdentityAgent \a option (expanded).
+bool ReplacesForwardedAgent(const Facts& facts, const std::string& option);
+
 /// The session's SSH_AUTH_SOCK leads to the forwarded agent, and it answers:
 /// the only proof that forwarding works.  Where there is no link: it leads to
 /// an agent with keys.

@@ -459,13 +459,7 @@ void JudgeOtherShells(const Facts& facts, Answer& answer) {
 
 void JudgeIdentityAgent(const Facts& facts, Answer& answer) {
   const std::string& option = *facts.far.identity_agent;
-  if (option.empty() || option == "SSH_AUTH_SOCK" ||
-      option == "$SSH_AUTH_SOCK" || option == SessionSocket(facts))
-    return;
-  const Agent* agent = FindAgent(facts.far, option);
-  if (agent && agent->state == AgentState::kAnswered &&
-      IsForwardedAgent(facts, *agent) != false)
-    return;
+  if (!ReplacesForwardedAgent(facts, option)) return;
   answer.findings.push_back(
       {.code = "remote-identity-agent",
        .severity = Severity::kWarning,

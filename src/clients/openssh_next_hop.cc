@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "clients/openssh_command.h"
 #include "clients/openssh_transcript.h"
 #include "system/text.h"
 
@@ -57,6 +58,8 @@ NextHop ReadNextHop(const ProbedNextHop& probed) {
   NextHop hop = probed.hop;
   if (const auto user = hop.config.find("user"); user != hop.config.end())
     hop.user = user->second;
+  else
+    hop.user = ParseJumpHost(hop.destination).user;
   if (!hop.not_tried.empty()) return hop;
 
   TranscriptReader reader;

@@ -226,9 +226,11 @@ void Lab::WritePasswords() {
   const std::string alice = "alice:x:" + std::to_string(uid_) + group + Home();
   const std::string dave =
       "dave:x:" + ours + group + RemoteHome() + ":" + shell_ + "\n";
-  const std::string others =
-      "root:x:0:0::/root:/bin/bash\n"
-      "sshd:x:105:65534::/run/sshd:/usr/sbin/nologin\n";
+  // Whom git forges know everybody as.
+  const std::string others = "git:x:" + ours + group + RemoteHome() +
+                             ":/bin/sh\n"
+                             "root:x:0:0::/root:/bin/bash\n"
+                             "sshd:x:105:65534::/run/sshd:/usr/sbin/nologin\n";
   WriteText(folder_ + "/passwd", alice + ":/bin/bash\n" + dave + others, 0644);
   WriteText(folder_ + "/remote-passwd", dave + others, 0644);
   chmod((folder_ + "/group").c_str(), 0644);

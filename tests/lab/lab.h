@@ -2,8 +2,8 @@
 // sshds on loopback, and agentdoctor, as that person would run it.
 //
 // ssh and sshd look homes up in the password file, not in $HOME; nss_wrapper
-// gives them one of ours, in which `alice` (here) and `dave` (there) are both
-// the user who runs the test.  So it needs neither root nor accounts.
+// gives them one of ours, in which `alice` (here), `dave` and `git` (there) are
+// all the user who runs the test.  So it needs neither root nor accounts.
 #pragma once
 
 #include <gtest/gtest.h>
