@@ -30,6 +30,7 @@ enum class Says {
   kOffersKey,      ///< rest: the key
   kTriesFile,      ///< rest: a file that may be a key
   kAgentKeys,      ///< rest: how many the agent has for this server
+  kNoAgentKeys,    ///< none
   kSignsNothing,   ///< why no signature was made
   kPartial,        ///< one method of several worked
   kGoesOn,         ///< what was tried did not, or not alone, let us in
@@ -81,6 +82,10 @@ constexpr std::array kTexts = {
     // 8.9+
     Text{At::kStart, "debug1: get_agent_identities: agent returned ",
          Says::kAgentKeys},
+    Text{At::kStart,
+         "debug1: get_agent_identities: ssh_fetch_identitylist: agent contains "
+         "no identities",
+         Says::kNoAgentKeys},
     // <= 8.5: the method stands here, and not in "Authenticated to"
     Text{At::kStart, "debug1: Authentication succeeded (", Says::kMethod},
     // <= 8.5; then: `Authenticated using "publickey" with partial success.`
@@ -299,6 +304,9 @@ void TranscriptReader::Line(std::string_view line) {
         agent_keys_ = keys;
       break;
     }
+    case Says::kNoAgentKeys:
+      agent_keys_ = 0;
+      break;
     case Says::kSignsNothing:
       signing_failure_ = ValidUtf8(line);
       break;

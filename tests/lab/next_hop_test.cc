@@ -239,12 +239,18 @@ TEST_F(NextHop, ThatTakesTheHostsOwnKeyIsHealthyAndSaysSo) {
 }
 
 TEST_F(NextHop, ThroughAMasterOfTheHostsOwnIsSaid) {
-  const std::string socket = RemoteHome(".ssh/%C.sock");
   const Server target = Target("  ControlMaster auto\n  ControlPath " +
                                RemoteHome(".ssh/50%%-%n.sock") + "\n");
   Ssh({"gitlab-runner",
        "ssh -o ControlPersist=yes -o BatchMode=yes target true"
        " </dev/null >/dev/null 2>&1"});
+  // The master's own connection stays.
+  ASSERT_TRUE(Eventually([&] {
+    const std::string processes = Snapshot();
+    const std::string session = "sshd: dave@notty";
+    const std::size_t first = processes.find(session);
+    return first != std::string::npos && processes.rfind(session) == first;
+  }));
   Outcome run;
   EXPECT_TRUE(LeavesEverything("target", &run));
   EXPECT_TRUE(Reports(run, {.verdict = "healthy"}));
