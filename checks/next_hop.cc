@@ -194,12 +194,11 @@ Finding Denied(const Facts& facts, const NextHop& hop,
          .safety = Safety::kManual,
          .commands = {{"ssh", "-T", "git@" + HostName(hop)}}});
   finding.fixes.push_back(
-      {.title = forge ? "Add one of these keys to your account at " +
-                            HostName(hop) + " (from " + Host(facts) +
-                            ", a line of)"
-                      : "Add one of these keys to ~" + hop.user +
-                            "/.ssh/authorized_keys on " + HostName(hop) +
-                            " (a line of)",
+      {.title = "Add one of them, as `ssh-add -L` on " + Host(facts) +
+                " prints it, to " +
+                (forge ? "your account at " + HostName(hop)
+                       : "~" + hop.user + "/.ssh/authorized_keys on " +
+                             HostName(hop)),
        .safety = Safety::kManual,
        .commands = {{"ssh-add", "-L"}}});
   return finding;
