@@ -301,14 +301,22 @@ void Name(Found& found, Request request) {
 /// Which of the aliases have their control path at which socket.
 void NameByAlias(const MastersPlan& plan, const Configuration& configuration,
                  std::vector<Found*> unnamed, Client& client) {
-  if (unnamed.empty()) return;
+  // A dead socket is no reason to run the commands of Match exec lines.
+  if (std::ranges::all_of(unnamed, [](const Found* found) {
+        return found->listed.master.state == MasterState::kStaleSocket;
+      })) {
+    for (Found* found : unnamed)
+      found->listed.host_unknown = "nobody listens any more";
+    return;
+  }
   // Names that stand in a path first.
   std::vector<std::string> aliases = configuration.aliases;
-  std::ranges::stable_partition(aliases, [&](const std::string& alias) {
-    return std::ranges::any_of(unnamed, [&](const Found* found) {
-      return found->listed.master.path.find(alias) != std::string::npos;
-    });
-  });
+  std::stable_partition(
+      aliases.begin(), aliases.end(), [&](const std::string& alias) {
+        return std::ranges::any_of(unnamed, [&](const Found* found) {
+          return found->listed.master.path.find(alias) != std::string::npos;
+        });
+      });
   const bool all = aliases.size() <= kMaxAliases;
   if (!all) aliases.resize(kMaxAliases);
   std::vector<std::string> paths(aliases.size());

@@ -212,8 +212,12 @@ TEST(AskAgentsTest, KeepsWhatTheUserNamedAndOfTheRestWhatAnswers) {
   fs::create_symlink(named.path(), link);
 
   Side side;
-  AskAgents(side, {named.path(), "/no/such/agent", named.path(), ""},
-            {dead, link, other.path(), "/not/there", other.path()}, kPlenty);
+  const std::vector<Agent> others = AskAgents(
+      side, {named.path(), "/no/such/agent", named.path(), ""},
+      {dead, link, other.path(), "/not/there", other.path()}, kPlenty);
+  ASSERT_EQ(others.size(), 1u);
+  EXPECT_EQ(others[0].path, dead);
+  EXPECT_EQ(others[0].state, AgentState::kRefused);
   ASSERT_EQ(side.agents.size(), 3u);
   EXPECT_EQ(side.agents[0].path, named.path());
   EXPECT_EQ(side.agents[0].state, AgentState::kAnswered);
