@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
 #include <limits>
 #include <map>
 #include <optional>
@@ -11,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "agent/client.h"
 #include "system/text.h"
 
 namespace agentdoctor {
@@ -44,6 +46,25 @@ std::string Restore(std::string_view text) {
   std::string restored(text);
   std::replace(restored.begin(), restored.end(), '\1', '\n');
   return restored;
+}
+
+void AppendUtf8(unsigned code, std::string& text) {
+  const auto add = [&text](unsigned byte) { text += static_cast<char>(byte); };
+  if (code < 0x80) {
+    add(code);
+  } else if (code < 0x800) {
+    add(0xc0 | code >> 6);
+    add(0x80 | (code & 0x3f));
+  } else if (code < 0x10000) {
+    add(0xe0 | code >> 12);
+    add(0x80 | (code >> 6 & 0x3f));
+    add(0x80 | (code & 0x3f));
+  } else {
+    add(0xf0 | (code >> 18 & 0x07));
+    add(0x80 | (code >> 12 & 0x3f));
+    add(0x80 | (code >> 6 & 0x3f));
+    add(0x80 | (code & 0x3f));
+  }
 }
 
 bool Answers(const Side& side, const std::string& path) {
@@ -84,12 +105,28 @@ struct Process {
   std::string product = {};                  ///< of an editor
 };
 
+struct Mount {
+  std::string source = {};
+  std::string destination = {};
+  bool replaced = false;  ///< since the container began
+};
+
+struct Container {
+  std::string engine = {};
+  std::string name = {};
+  std::optional<std::int64_t> since = {};
+  std::string variable = {};
+  std::vector<Mount> mounts = {};
+};
+
 struct Seen {
   std::vector<TmuxServer> tmux = {};
+  std::vector<Container> containers = {};
   std::vector<ScreenSocket> screens = {};
   std::map<std::int64_t, Process> processes = {};
   std::vector<std::string> links = {};
   std::vector<std::string> not_seen = {};
+  std::string engine = {};
   bool searched = false;  ///< the processes
   std::int64_t boot = 0;
 };
@@ -162,6 +199,121 @@ void ReadEditorLine(std::string_view line, Seen& seen) {
     }
 }
 
+// Cuts a word in double quotes, as Go's %q writes it, off \a text.
+std::string CutQuoted(std::string_view& text) {
+  std::string word;
+  const std::size_t begin = text.find('"');
+  if (begin == std::string_view::npos) {
+    text = {};
+    return word;
+  }
+  std::size_t at = begin + 1;
+  const auto number = [&](std::size_t digits) {
+    unsigned code = 0;
+    const std::string_view hex = text.substr(std::min(at + 1, text.size()));
+    std::from_chars(hex.data(), hex.data() + std::min(digits, hex.size()), code,
+                    16);
+    at += digits;
+    return code;
+  };
+  for (; at < text.size() && text[at] != '"'; ++at) {
+    if (text[at] != '\\' || at + 1 == text.size()) {
+      word += text[at];
+      continue;
+    }
+    switch (text[++at]) {
+      case 'a':
+        word += '\a';
+        break;
+      case 'b':
+        word += '\b';
+        break;
+      case 'f':
+        word += '\f';
+        break;
+      case 'n':
+        word += '\n';
+        break;
+      case 'r':
+        word += '\r';
+        break;
+      case 't':
+        word += '\t';
+        break;
+      case 'v':
+        word += '\v';
+        break;
+      case 'x':
+        word += static_cast<char>(number(2));
+        break;
+      case 'u':
+        AppendUtf8(number(4), word);
+        break;
+      case 'U':
+        AppendUtf8(number(8), word);
+        break;
+      default:
+        word += text[at];
+        break;
+    }
+  }
+  text.remove_prefix(std::min(at + 1, text.size()));
+  return word;
+}
+
+// "2026-11-21T10:00:00.123456789Z", or with +01:00 at the end.
+std::optional<std::int64_t> ReadTime(std::string_view text) {
+  if (text.size() < 20) return std::nullopt;
+  const auto number = [&](std::size_t at, std::size_t size) {
+    return static_cast<int>(ReadNumber(text.substr(at, size)).value_or(-1));
+  };
+  const std::chrono::year_month_day day{
+      std::chrono::year(number(0, 4)),
+      std::chrono::month(static_cast<unsigned>(number(5, 2))),
+      std::chrono::day(static_cast<unsigned>(number(8, 2)))};
+  if (!day.ok()) return std::nullopt;
+  std::int64_t seconds =
+      std::int64_t{std::chrono::sys_days(day).time_since_epoch().count()} *
+          86400 +
+      number(11, 2) * 3600 + number(14, 2) * 60 + number(17, 2);
+  const std::size_t zone = text.find_last_of("+-");
+  if (zone != std::string_view::npos && zone >= 19 && text.size() >= zone + 6) {
+    const int offset = number(zone + 1, 2) * 3600 + number(zone + 4, 2) * 60;
+    seconds -= text[zone] == '+' ? offset : -offset;
+  }
+  return seconds;
+}
+
+void ReadContainerLine(char kind, std::string_view line, Seen& seen) {
+  if (kind == 'D') {
+    seen.engine = line;
+    return;
+  }
+  if (kind == 'C') {
+    Container container{.engine = seen.engine};
+    container.since = ReadTime(CutQuoted(line));
+    container.name = CutQuoted(line);
+    if (container.name.starts_with('/')) container.name.erase(0, 1);
+    seen.containers.push_back(std::move(container));
+    return;
+  }
+  if (seen.containers.empty()) return;
+  Container& container = seen.containers.back();
+  if (kind == 'E') {
+    const std::string variable = CutQuoted(line);
+    if (variable.starts_with(kVariable))
+      container.variable = variable.substr(kVariable.size());
+  } else if (kind == 'M') {
+    CutQuoted(line);
+    Mount mount;
+    mount.source = CutQuoted(line);
+    mount.destination = CutQuoted(line);
+    container.mounts.push_back(std::move(mount));
+  } else if (!container.mounts.empty()) {
+    container.mounts.back().replaced = true;
+  }
+}
+
 Seen ReadLines(const std::string& text) {
   Seen seen;
   std::vector<std::string> lines = SplitLines(text);
@@ -221,6 +373,13 @@ Seen ReadLines(const std::string& text) {
         break;
       case 'e':
         ReadEditorLine(rest, seen);
+        break;
+      case 'D':
+      case 'C':
+      case 'E':
+      case 'M':
+      case 'R':
+        ReadContainerLine(line.front(), rest, seen);
         break;
       default:
         break;
@@ -424,6 +583,40 @@ void AddConnections(const Seen& seen, Side& side) {
   }
 }
 
+// The mount that covers what the container's variable names leads back to a
+// path of ours; without a variable one that looks like an agent's socket.
+void AddContainer(const Container& container, LongLived& result) {
+  const std::string& variable = container.variable;
+  const Mount* covers = nullptr;
+  for (const Mount& mount : container.mounts)
+    if ((variable == mount.destination ||
+         variable.starts_with(mount.destination + "/")) &&
+        (covers == nullptr ||
+         covers->destination.size() < mount.destination.size()))
+      covers = &mount;
+  std::string path;
+  std::string destination = variable;
+  if (covers != nullptr) {
+    path = covers->source + variable.substr(covers->destination.size());
+  } else if (variable.empty()) {
+    for (const Mount& mount : container.mounts)
+      if (covers == nullptr && !SocketProduct(mount.source).empty())
+        covers = &mount;
+    if (covers == nullptr) return;
+    path = covers->source;
+    destination = covers->destination;
+  }
+  // Docker Desktop's own, inside its virtual machine.
+  if (covers == nullptr || path.starts_with("/run/host-services/")) return;
+  result.holders.push_back({.kind = HolderKind::kContainer,
+                            .name = container.name,
+                            .server = container.engine,
+                            .since = container.since,
+                            .auth_sock = path,
+                            .destination = destination,
+                            .replaced = covers->replaced});
+}
+
 // Whatever is named and was not asked has a reason.
 void AddNotAsked(const LongLived& result, Side& side) {
   const auto add = [&side](const std::string& path) {
@@ -452,6 +645,8 @@ void ReadLongLived(const std::string& lines, const ProbeProcess& probe,
   for (const TmuxServer& server : seen.tmux) AddTmux(server, result);
   for (const ScreenSocket& screen : seen.screens)
     AddScreen(screen, seen, side, result);
+  for (const Container& container : seen.containers)
+    AddContainer(container, result);
   AddProcesses(seen, ours, side, result);
   if (result.holders.size() > kMaxHolders) result.holders.resize(kMaxHolders);
   result.links = std::move(seen.links);

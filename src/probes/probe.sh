@@ -560,6 +560,84 @@ processes() {
   set +f
 }
 
+# replaced MOUNTED SINCE: whether what was mounted as a file has been
+# replaced since: by another socket, or by a link to another one.
+replaced() {
+  [ -d "$1" ] && return 1
+  [ "$(limit 2 find "$1" -prune -newermt "$2"; limit 2 find -L "$1" -prune -newermt "$2")" ]
+}
+
+# container_engine COMMAND...: C: a container, since when, its name, quoted as
+# in Go; E: its variable; M: a mount's type, source and destination; R: this
+# one is another file by now.  a: a socket of ours that these lead to.
+container_engine() {
+  note D "$1"
+  ids=$(limit 3 "$@" ps -q --no-trunc)
+  result=$?
+  case $result in
+    0) [ "$ids" ] || return ;;
+    137) note n "$1 did not answer within 3 s"; return ;;
+    *) note n "$1 ps ended with status $result"; return ;;
+  esac
+  details=$(limit 2 "$@" inspect --format "C{{json .State.StartedAt}} {{printf \"%q\n\" .Name}}{{range .Config.Env}}{{printf \"E%q\n\" .}}{{end}}{{range .Mounts}}{{printf \"M%q %q %q\n\" .Type .Source .Destination}}{{end}}" $ids)
+  [ $? = 137 ] && note n "$1 inspect did not answer within 2 s"
+  set -f
+  IFS=$lf
+  for line in $details; do
+    case $line in
+      C*)
+        variable=
+        since=${line#C\"}
+        since=${since%%\"*} ;;
+      E\"SSH_AUTH_SOCK=*)
+        variable=${line#*=}
+        variable=${variable%\"} ;;
+      M\"bind\"*) ;;
+      *) continue ;;
+    esac
+    printf "%.2048s\n" "$line"
+    case $line in M*) ;; *) continue ;; esac
+    line=${line#M\"bind\" \"}
+    mounted=${line%%\" \"*}
+    line=${line#*\" \"}
+    line=${line%\"}
+    case $variable in
+      "$line") [ -e "$mounted" ] && replaced "$mounted" "$since" && echo R ;;
+      "$line"/*) mounted=$mounted${variable#"$line"} ;;
+      *)
+        case $mounted in *ssh*|*agent*) ;; *) continue ;; esac
+        [ -e "$mounted" ] && replaced "$mounted" "$since" && echo R ;;
+    esac
+    note a "$mounted"
+  done
+  unset IFS
+  set +f
+}
+
+# Docker's socket is asked where it may be, and no other machine; podman only if
+# it runs something, because it writes files when it is first used.
+containers() {
+  case $DOCKER_HOST in
+    "") set -- /var/run/docker.sock "${XDG_RUNTIME_DIR:-/run/user/$uid}/docker.sock" ;;
+    unix://*) set -- "${DOCKER_HOST#unix://}" ;;
+    *) set -- ;;
+  esac
+  for engine; do
+    [ -S "$engine" ] && [ -w "$engine" ] || continue
+    if has docker; then
+      container_engine docker -H "unix://$engine"
+    else
+      note n "docker: there is its socket, $engine, but no docker program"
+    fi
+  done
+  has podman || return
+  for process in $(cd /proc && limit 2 grep -lsx conmon [0-9]*/comm); do
+    [ -O "/proc/$process" ] || continue
+    container_engine podman
+    return
+  done
+}
+
 # Whether a connect to PATH can only say that nothing is there: what the shell
 # sees itself needs no process.
 nothing_at() {
@@ -580,7 +658,7 @@ named_agent() {
 
 # All of it at once, and the answers of the sockets that these name.
 long_lived() {
-  far=$({ screens; processes; } | { tmux_servers | { links; cat; }; cat; })
+  far=$({ screens; processes; } | { containers | { tmux_servers | { links; cat; }; cat; }; cat; })
   asked=$lf$SSH_AUTH_SOCK$lf$handed_path$lf
   for socket in $sockets; do
     asked=$asked$socket$lf
