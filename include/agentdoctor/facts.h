@@ -137,7 +137,7 @@ struct ServerConfigLine {
 /// What keeps an environment for longer than one connection lasts.
 enum class HolderKind {
   kTmuxServer,   ///< tmux's global environment: for new sessions
-  kTmuxSession,  ///< a session's own: for new panes
+  kTmuxSession,  ///< a session's own, or else the server's: for new panes
   kScreen,
   kEditor,     ///< the server of VS Code, Cursor, a JetBrains IDE
   kContainer,  ///< by a mount and a variable

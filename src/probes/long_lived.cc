@@ -425,9 +425,10 @@ void AddTmux(const TmuxServer& server, LongLived& result) {
   std::vector<TmuxSession> sessions = server.sessions;
   std::ranges::stable_sort(sessions, {}, &TmuxSession::created);
   for (const TmuxSession& session : sessions) {
-    // The global value is seen through, unless the session has one of its own;
-    // none although there is a global one: marked as removed.
-    if (session.value == server.global.value_or("")) continue;
+    // What its next pane gets: a value of its own, or else the global one,
+    // which is seen through; none although there is a global one: marked as
+    // removed.
+    if (session.value.empty() && !global) continue;
     result.holders.push_back({.kind = HolderKind::kTmuxSession,
                               .name = session.name,
                               .server = server.socket,
