@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "agent/client.h"
+#include "agent/wire.h"
 #include "probes/long_lived.h"
 #include "probes/next_hop.h"
 #include "probes/records.h"
@@ -261,13 +262,35 @@ bool ReadSshAdd(const std::string& answer, Agent& agent) {
   return true;
 }
 
+// The beginning of a list that was too long for the probe: the agent answers,
+// and these are its first identities.
+bool ReadBeginning(std::string_view answer, Agent& agent) {
+  std::optional<std::string> bytes = DecodeHex(answer);
+  if (!bytes) bytes = DecodeHex(answer.substr(0, answer.size() - 1));
+  if (!bytes) return false;
+  agent.state = AgentState::kMalformed;
+  agent.detail = "a longer answer than the probe carries";
+  try {
+    WireReader reader(*bytes);
+    reader.Uint32();
+    if (reader.Byte() != kIdentitiesAnswer) return true;
+    reader.Uint32();
+    agent.state = AgentState::kAnswered;
+    agent.detail.clear();
+    while (agent.identities.size() < kMaxIdentities) {
+      const std::string_view blob = reader.String();
+      agent.identities.push_back(
+          ParsePublicKey(blob, std::string(reader.String())));
+    }
+  } catch (const std::exception&) {
+    // Here it was cut off.
+  }
+  return true;
+}
+
 // What another program said: hexadecimal of the agent's bytes or of a message.
 bool ReadRaw(const std::string& answer, Agent& agent) {
-  if (IsCutOff(answer)) {
-    agent.state = AgentState::kMalformed;
-    agent.detail = "a longer answer than the probe carries";
-    return true;
-  }
+  if (IsCutOff(answer)) return ReadBeginning(answer, agent);
   const std::optional<std::string> decoded = DecodeHex(answer);
   if (!decoded) return false;
   const auto [bytes, status] = SplitStatus(*decoded);
