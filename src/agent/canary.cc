@@ -56,7 +56,7 @@ std::string AnswerTo(std::string_view message, std::string_view blob) {
     // Since 8.9 ssh binds every forwarded connection, and gives up if it can't.
     if (type == kExtension && reader.String() == kSessionBind)
       return {static_cast<char>(kAgentSuccess)};
-  } catch (const std::invalid_argument&) {
+  } catch (const std::runtime_error&) {
   }
   return {static_cast<char>(kAgentFailure)};
 }

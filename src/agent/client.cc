@@ -252,7 +252,7 @@ void ReadListAnswer(std::string_view bytes, Agent& agent) {
       agent.detail = error;
       if (error.empty()) agent.state = AgentState::kAnswered;
     }
-  } catch (const std::invalid_argument&) {
+  } catch (const std::runtime_error&) {
     agent.detail = "the answer ends too early";
   }
 }

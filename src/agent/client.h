@@ -33,7 +33,7 @@ std::vector<Identity> ParseIdentities(std::string_view body,
                                       std::string& error);
 
 /// An identity from a public key blob; nothing is wrong with unknown types.
-/// Throws std::invalid_argument for a blob that is none.
+/// Throws std::runtime_error for a blob that is none.
 Identity ParsePublicKey(std::string_view blob, std::string comment);
 
 /// "SHA256:..." as ssh-keygen -l prints it: of a certificate's blob, that of

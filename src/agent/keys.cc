@@ -129,7 +129,7 @@ std::string Fingerprint(std::string_view blob) {
   try {
     if (const auto certified = ReadCertificate(blob))
       return Sha256(certified->plain_blob);
-  } catch (const std::invalid_argument&) {
+  } catch (const std::runtime_error&) {
     // No key at all; its bytes still have a fingerprint.
   }
   return Sha256(blob);
@@ -138,7 +138,7 @@ std::string Fingerprint(std::string_view blob) {
 Identity ParsePublicKey(std::string_view blob, std::string comment) {
   Identity identity;
   identity.type = WireReader(blob).String();
-  if (identity.type.empty()) throw std::invalid_argument("a key without type");
+  if (identity.type.empty()) throw std::runtime_error("a key without type");
   identity.fingerprint = Fingerprint(blob);
   identity.comment = std::move(comment);
   if (auto certified = ReadCertificate(blob))
@@ -153,13 +153,13 @@ std::vector<Identity> ParseIdentities(std::string_view body,
     WireReader reader(body);
     const std::uint32_t count = reader.Uint32();
     if (count > kMaxIdentities)
-      throw std::invalid_argument("claims " + std::to_string(count) +
-                                  " identities");
+      throw std::runtime_error("claims " + std::to_string(count) +
+                               " identities");
     for (std::uint32_t i = 0; i < count; ++i) {
       const std::string_view blob = reader.String();
       identities.push_back(ParsePublicKey(blob, std::string(reader.String())));
     }
-  } catch (const std::invalid_argument& problem) {
+  } catch (const std::runtime_error& problem) {
     error = std::string("no valid list of identities: ") + problem.what();
     identities.clear();
   }

@@ -26,14 +26,14 @@ inline constexpr unsigned char kSshComAgentFailure = 102;
 
 inline constexpr std::string_view kSessionBind = "session-bind@openssh.com";
 
-/// Takes values off the front; throws std::invalid_argument where there are
+/// Takes values off the front; throws std::runtime_error where there are
 /// too few bytes.
 class WireReader {
  public:
   explicit WireReader(std::string_view bytes) : rest_(bytes) {}
 
   std::string_view Bytes(std::size_t size) {
-    if (size > rest_.size()) throw std::invalid_argument("too short");
+    if (size > rest_.size()) throw std::runtime_error("a message is too short");
     const std::string_view taken = rest_.substr(0, size);
     rest_.remove_prefix(size);
     return taken;

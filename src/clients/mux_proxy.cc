@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "agent/wire.h"
 #include "system/text.h"
 
 namespace agentdoctor {
@@ -37,51 +38,13 @@ enum Message : unsigned char {
 constexpr std::size_t kPacketLimit = 256 * 1024;
 constexpr std::uint32_t kWindow = 256 * 1024;
 constexpr std::uint32_t kMaxPacket = 32 * 1024;
-constexpr std::size_t kAgentLimit = 256 * 1024;
 // Messages without any progress that another side may send between two that
 // we wait for.
 constexpr int kPatience = 4096;
 
-std::string Uint32(std::uint32_t value) {
-  return {static_cast<char>(value >> 24), static_cast<char>(value >> 16),
-          static_cast<char>(value >> 8), static_cast<char>(value)};
-}
-
-std::string String(std::string_view text) {
-  return Uint32(static_cast<std::uint32_t>(text.size())) + std::string(text);
-}
-
 std::string Byte(unsigned char value) {
   return std::string(1, static_cast<char>(value));
 }
-
-/// Takes a message apart.  Throws std::runtime_error where it is too short.
-class Reader {
- public:
-  explicit Reader(std::string_view data) : data_(data) {}
-
-  unsigned char Byte() { return static_cast<unsigned char>(Take(1)[0]); }
-
-  std::uint32_t Uint32() {
-    std::uint32_t value = 0;
-    for (const char c : Take(4))
-      value = value << 8 | static_cast<unsigned char>(c);
-    return value;
-  }
-
-  std::string_view String() { return Take(Uint32()); }
-
- private:
-  std::string_view Take(std::size_t size) {
-    if (data_.size() < size)
-      throw std::runtime_error("a message of the master is too short");
-    const std::string_view taken = data_.substr(0, size);
-    data_.remove_prefix(size);
-    return taken;
-  }
-
-  std::string_view data_;
-};
 
 [[noreturn]] void Fail(IoResult result) {
   if (result == IoResult::kTimedOut)
@@ -99,17 +62,17 @@ MuxProxy::MuxProxy(const std::string& control_socket, Milliseconds limit)
                              std::string(std::strerror(connection.error)));
   fd_ = std::move(connection.fd);
 
-  SendPacket(Uint32(kMuxHello) + Uint32(kMuxVersion));
+  SendPacket(WireUint32(kMuxHello) + WireUint32(kMuxVersion));
   const Deadline deadline = Soon();
   const std::string hello = ReadPacket(deadline);
-  Reader greeting(hello);
+  WireReader greeting(hello);
   if (greeting.Uint32() != kMuxHello || greeting.Uint32() != kMuxVersion)
     throw std::runtime_error("the master speaks another protocol version");
 
   constexpr std::uint32_t kRequestId = 1;
-  SendPacket(Uint32(kMuxProxyRequest) + Uint32(kRequestId));
+  SendPacket(WireUint32(kMuxProxyRequest) + WireUint32(kRequestId));
   const std::string answer = ReadPacket(deadline);
-  Reader reply(answer);
+  WireReader reply(answer);
   const std::uint32_t type = reply.Uint32();
   if (type == kMuxProxyReply) return;
   std::string words = "the master has no proxy mode";
@@ -120,10 +83,7 @@ MuxProxy::MuxProxy(const std::string& control_socket, Milliseconds limit)
 }
 
 void MuxProxy::SendPacket(std::string_view packet) {
-  const IoResult result = WriteAll(
-      fd_.get(),
-      Uint32(static_cast<std::uint32_t>(packet.size())) + std::string(packet),
-      Soon());
+  const IoResult result = WriteAll(fd_.get(), WireString(packet), Soon());
   if (result != IoResult::kOk) Fail(result);
 }
 
@@ -131,7 +91,7 @@ std::string MuxProxy::ReadPacket(Deadline deadline) {
   std::string length;
   IoResult result = ReadExactly(fd_.get(), 4, length, deadline);
   if (result != IoResult::kOk) Fail(result);
-  const std::uint32_t size = Reader(length).Uint32();
+  const std::uint32_t size = WireReader(length).Uint32();
   if (size == 0 || size > kPacketLimit)
     throw std::runtime_error("a message of the master has a wrong length");
   std::string packet;
@@ -152,7 +112,7 @@ std::string MuxProxy::ReadMessage() {
   for (int i = 0; i < kPatience; ++i) {
     const std::string packet = ReadPacket(deadline);
     const std::string message = packet.substr(1);
-    Reader reader(message);
+    WireReader reader(message);
     const unsigned char type = reader.Byte();
     if (type == kGlobalRequest) {
       // hostkeys-00@openssh.com and the like
@@ -170,7 +130,7 @@ std::string MuxProxy::ReadMessage() {
       // exit-status, eow@openssh.com
       reader.String();
       if (reader.Byte() != 0)
-        SendMessage(Byte(kChannelFailure) + Uint32(remote_channel_));
+        SendMessage(Byte(kChannelFailure) + WireUint32(remote_channel_));
       continue;
     }
     return message;
@@ -181,10 +141,11 @@ std::string MuxProxy::ReadMessage() {
 void MuxProxy::OpenChannel(std::string_view type, std::string_view rest) {
   local_channel_ = next_channel_++;
   window_ = kWindow;
-  SendMessage(Byte(kChannelOpen) + String(type) + Uint32(local_channel_) +
-              Uint32(kWindow) + Uint32(kMaxPacket) + std::string(rest));
+  SendMessage(Byte(kChannelOpen) + WireString(type) +
+              WireUint32(local_channel_) + WireUint32(kWindow) +
+              WireUint32(kMaxPacket) + std::string(rest));
   const std::string message = ReadMessage();
-  Reader reader(message);
+  WireReader reader(message);
   const unsigned char answer = reader.Byte();
   reader.Uint32();
   if (answer == kOpenConfirmation) {
@@ -200,8 +161,8 @@ void MuxProxy::OpenChannel(std::string_view type, std::string_view rest) {
 }
 
 bool MuxProxy::ChannelRequest(std::string_view type, std::string_view rest) {
-  SendMessage(Byte(kChannelRequest) + Uint32(remote_channel_) + String(type) +
-              Byte(1) + std::string(rest));
+  SendMessage(Byte(kChannelRequest) + WireUint32(remote_channel_) +
+              WireString(type) + Byte(1) + std::string(rest));
   const std::string message = ReadMessage();
   switch (static_cast<unsigned char>(message[0])) {
     case kChannelSuccess:
@@ -227,7 +188,7 @@ bool MuxProxy::RequestAgentForwarding() {
 bool MuxProxy::ReadData(std::string& data) {
   while (true) {
     const std::string message = ReadMessage();
-    Reader reader(message);
+    WireReader reader(message);
     const unsigned char type = reader.Byte();
     reader.Uint32();
     if (type == kEof || type == kClose) return false;
@@ -239,7 +200,8 @@ bool MuxProxy::ReadData(std::string& data) {
     window_ -= piece.size();
     if (window_ < kWindow / 2) {
       const auto more = static_cast<std::uint32_t>(kWindow - window_);
-      SendMessage(Byte(kWindowAdjust) + Uint32(remote_channel_) + Uint32(more));
+      SendMessage(Byte(kWindowAdjust) + WireUint32(remote_channel_) +
+                  WireUint32(more));
       window_ += more;
     }
     // Standard error is read for its window's sake only.
@@ -254,7 +216,7 @@ std::string MuxProxy::Execute(const std::string& command, std::size_t limit,
   // A trickle is no progress.
   deadline_ = std::chrono::steady_clock::now() + 3 * limit_;
   std::string output;
-  if (!ChannelRequest("exec", String(command))) return output;
+  if (!ChannelRequest("exec", WireString(command))) return output;
   std::size_t seen = 0;
   while (output.size() < limit && ReadData(output)) {
     if (end_marker.empty()) continue;
@@ -271,18 +233,18 @@ std::string MuxProxy::AskRemoteSocket(const std::string& path,
   deadline_ = Soon();
   // PROTOCOL section 2.4: path, reserved string, reserved uint32.
   OpenChannel("direct-streamlocal@openssh.com",
-              String(path) + String("") + Uint32(0));
+              WireString(path) + WireString("") + WireUint32(0));
   if (request.size() > send_window_)
     throw std::runtime_error("the server's window is too small");
-  SendMessage(Byte(kData) + Uint32(remote_channel_) + String(request));
+  SendMessage(Byte(kData) + WireUint32(remote_channel_) + WireString(request));
   std::string answer;
-  while (answer.size() < kAgentLimit) {
+  while (answer.size() < kMaxAgentMessage) {
     if (answer.size() >= 4 &&
-        answer.size() - 4 >= std::size_t{Reader(answer).Uint32()})
+        answer.size() - 4 >= std::size_t{WireReader(answer).Uint32()})
       break;
     if (!ReadData(answer)) break;
   }
-  SendMessage(Byte(kClose) + Uint32(remote_channel_));
+  SendMessage(Byte(kClose) + WireUint32(remote_channel_));
   return answer;
 }
 
