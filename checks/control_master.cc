@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 
+#include "agentdoctor/ssh_options.h"
 #include "checks.h"
 #include "path.h"
 #include "words.h"
@@ -83,12 +84,11 @@ std::vector<std::string> MasterCommand(const Facts& facts,
 bool StartedForItsForwardings(const std::vector<std::string>& command_line) {
   return std::ranges::any_of(command_line, [](const std::string& word) {
     if (word.size() < 2 || word[0] != '-' || word[1] == '-') return false;
-    const std::size_t option = word.find_first_of("LRDw");
     // In "-fNL" every letter is an option; behind one that takes an argument
     // ("-oLogLevel=quiet", "-S/run/Lab") none is.
-    const std::size_t argument = word.find_first_of("BbcEeFIiJlmOopQSW");
-    return option != std::string::npos &&
-           (argument == std::string::npos || option < argument);
+    const auto letter =
+        std::find_if(word.begin() + 1, word.end(), SshOptionTakesArgument);
+    return letter != word.end() && HasOption("LRDw", *letter);
   });
 }
 

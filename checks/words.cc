@@ -4,6 +4,8 @@
 #include <cctype>
 #include <chrono>
 
+#include "agentdoctor/ssh_options.h"
+
 namespace agentdoctor::checks {
 namespace {
 
@@ -32,9 +34,8 @@ bool Sets(const std::vector<std::string>& options, std::size_t at,
 
 /// Whether the word after \a option is its argument (ssh(1)).
 bool TakesArgument(std::string_view option) {
-  constexpr std::string_view kLetters = "BbcDEeFIiJLlmOopPQRSWw";
   return option.size() == 2 && option[0] == '-' &&
-         kLetters.find(option[1]) != std::string_view::npos;
+         SshOptionTakesArgument(option[1]);
 }
 
 /// Where a character of \a text begins, at or before \a at.

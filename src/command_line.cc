@@ -5,21 +5,10 @@
 #include <stdexcept>
 #include <string_view>
 
+#include "agentdoctor/ssh_options.h"
+
 namespace agentdoctor {
 namespace {
-
-// ssh.c's getopt string, in three parts: what is passed on, what is dropped
-// because it says what to do once connected or how much to talk, and what is
-// no login at all.
-constexpr std::string_view kKeptFlags = "46AaCKk";
-constexpr std::string_view kKeptWithValue = "BFIJPSbcilmop";
-constexpr std::string_view kDroppedFlags = "MNTXYfgnqstvxy";
-constexpr std::string_view kDroppedWithValue = "DELRWew";
-constexpr std::string_view kNoLogin = "GVQO";
-
-bool Contains(std::string_view set, char c) {
-  return set.find(c) != std::string_view::npos;
-}
 
 // What people use ssh through, and what they put before it.
 constexpr std::array<std::string_view, 28> kOtherPrograms = {
@@ -108,12 +97,12 @@ Request ParseSshCommand(const std::vector<std::string>& words) {
     }
     for (std::size_t j = 1; j < word.size(); ++j) {
       const char option = word[j];
-      if (Contains(kKeptFlags, option)) {
+      if (HasOption(kSshLoginFlags, option)) {
         request.ssh_options.push_back({'-', option});
-      } else if (Contains(kDroppedFlags, option)) {
+      } else if (HasOption(kSshOtherFlags, option)) {
         continue;
-      } else if (Contains(kKeptWithValue, option) ||
-                 Contains(kDroppedWithValue, option)) {
+      } else if (HasOption(kSshLoginWithArgument, option) ||
+                 HasOption(kSshOtherWithArgument, option)) {
         std::string value = word.substr(j + 1);
         if (value.empty()) {
           if (i + 1 == words.size())
@@ -121,12 +110,13 @@ Request ParseSshCommand(const std::vector<std::string>& words) {
                                         " needs a value");
           value = words[++i];
         }
-        if (Contains(kKeptWithValue, option)) {
+        // -S says which master is used on the way there.
+        if (HasOption(kSshLoginWithArgument, option) || option == 'S') {
           request.ssh_options.push_back({'-', option});
           request.ssh_options.push_back(std::move(value));
         }
         break;
-      } else if (Contains(kNoLogin, option)) {
+      } else if (HasOption(kSshNoLogin, option)) {
         throw std::invalid_argument(std::string("ssh -") + option +
                                     " opens no session to examine");
       } else {

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <string_view>
 
+#include "agentdoctor/ssh_options.h"
 #include "clients/openssh_config.h"
 #include "system/text.h"
 
@@ -11,16 +12,6 @@ namespace agentdoctor {
 namespace {
 
 using Words = std::vector<std::string>;
-
-// Options of ssh(1) that say how to reach the host and who to be there.  All
-// others say what to do once connected, or how much to talk.
-constexpr std::string_view kLoginFlags = "46AaCKk";
-constexpr std::string_view kLoginWithValue = "BFIJPbcilmop";
-constexpr std::string_view kOtherWithValue = "DELOQRSWew";
-
-bool Contains(std::string_view set, char c) {
-  return set.find(c) != std::string_view::npos;
-}
 
 /// One option of a command line.
 struct Option {
@@ -35,8 +26,7 @@ std::vector<Option> SplitOptions(const Words& words) {
     const std::string& word = words[i];
     if (word.size() < 2 || word[0] != '-') continue;
     Option option{.letter = word[1]};
-    if (Contains(kLoginWithValue, option.letter) ||
-        Contains(kOtherWithValue, option.letter)) {
+    if (SshOptionTakesArgument(option.letter)) {
       option.has_value = true;
       if (word.size() > 2)
         option.value = word.substr(2);
@@ -206,8 +196,8 @@ Words LoginOptions(const Facts& facts, const Precautions& precautions,
                    bool with_agent_flags) {
   Words words;
   for (const Option& option : SplitOptions(facts.request.ssh_options)) {
-    if (!Contains(kLoginFlags, option.letter) &&
-        !Contains(kLoginWithValue, option.letter))
+    if (!HasOption(kSshLoginFlags, option.letter) &&
+        !HasOption(kSshLoginWithArgument, option.letter))
       continue;
     // ssh refuses -J beside a ProxyCommand.
     if (option.letter == 'J' && !precautions.jumps.empty()) continue;

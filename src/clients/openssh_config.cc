@@ -7,6 +7,7 @@
 #include <iterator>
 #include <utility>
 
+#include "agentdoctor/ssh_options.h"
 #include "clients/openssh_config_lines.h"
 #include "system/file.h"
 #include "system/text.h"
@@ -98,9 +99,6 @@ struct Setting {
   /// gives a value only where there is none.
   bool assigns = false;
 };
-
-// ssh.c's getopt string: the options that take an argument.
-constexpr std::string_view kOptionsWithArgument = "bcDeEFiIJlLmoOpPQRSwWB";
 
 void ReadOption(char option, const std::string& argument,
                 std::vector<Setting>& settings) {
@@ -228,7 +226,7 @@ std::vector<Setting> ReadCommandLine(const Request& request) {
     if (word.size() < 2 || word[0] != '-') continue;
     for (std::size_t at = 1; at < word.size(); ++at) {
       const char option = word[at];
-      if (kOptionsWithArgument.find(option) == std::string_view::npos) {
+      if (!SshOptionTakesArgument(option)) {
         ReadOption(option, {}, settings);
         continue;
       }
