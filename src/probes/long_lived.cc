@@ -333,7 +333,9 @@ Seen ReadLines(const std::string& text) {
         seen.searched = true;
         break;
       case 'l':
-        seen.links.push_back(Restore(rest));
+        if (std::string link = Restore(rest);
+            std::ranges::find(seen.links, link) == seen.links.end())
+          seen.links.push_back(std::move(link));
         break;
       case 'b':
         seen.boot = ReadNumber(rest).value_or(0);

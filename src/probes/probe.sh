@@ -436,17 +436,16 @@ session_variables() {
 
 # T: a server's socket; t: what it says.  The format looks up the session's
 # variable, then the global one (since tmux 2.1; older ones don't know PATH).
-# Neither command starts a server.
+# Neither command starts a server.  The client hands its output to the server: a
+# stopped one keeps it open for ever, so nobody waits for the end of it.
 tmux_server() {
   note T "$1"
-  answer=$(LC_ALL=$locale; limit 2 tmux -u -S "$1" list-sessions -F "#{?PATH,+,-}#{session_id}:#{session_created}:#{pid}:#{=128:session_name}:#{SSH_AUTH_SOCK}" ";" show-environment -g SSH_AUTH_SOCK 2>&1; printf "\n=%s" $?)
-  set -f
-  IFS=$lf
-  for line in $answer; do
-    printf "t%.512s\n" "$line"
+  { (LC_ALL=$locale; limit 2 tmux -u -S "$1" list-sessions -F "#{?PATH,+,-}#{session_id}:#{session_created}:#{pid}:#{=128:session_name}:#{SSH_AUTH_SOCK}" ";" show-environment -g SSH_AUTH_SOCK 2>&1; printf "\n=%s %s\n" "$r" $?); } | while IFS= read -r line; do
+    case $line in
+      "=$r "*) printf "t=%s\n" "${line##* }"; break ;;
+      ?*) printf "t%.512s\n" "$line" ;;
+    esac
   done
-  unset IFS
-  set +f
 }
 
 tmux_servers() {

@@ -51,6 +51,7 @@ TEST(LongLived, TellsTmuxsGlobalValueFromASessionsOwn) {
       "t=0\n");
   EXPECT_EQ(Holders(side),
             (Texts{"t  /tmp/tmux-1000/default /dead 77 @1000",
+                   "T inherits /tmp/tmux-1000/default /dead 77 @1000",
                    "T own /tmp/tmux-1000/default /alive 77 @2000",
                    "T removed /tmp/tmux-1000/default - 77 @3000"}));
 }
