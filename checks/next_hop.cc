@@ -631,6 +631,12 @@ Answer Run(const Facts& facts) {
   if (facts.here) return answer;
   ProbedSession(facts);
   for (const NextHop& hop : *facts.next_hops) Judge(facts, hop, answer);
+  // What does work is told, too, where the summary is a finding's.
+  if (!answer.summary.empty())
+    for (Finding& finding : answer.findings)
+      if (finding.severity == Severity::kError)
+        finding.evidence.push_back(
+            {.source = "ssh on " + Host(facts), .text = answer.summary});
   return answer;
 }
 

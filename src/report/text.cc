@@ -85,6 +85,8 @@ std::string Headline(const HostReport& host) {
         return forwarding + " is granted, but could not be tried";
       return forwarding + " works, with a warning";
     case Verdict::kBroken:
+      if (host.root_cause && host.root_cause->code.starts_with("next-hop-"))
+        return forwarding + " works, but the next hop fails";
       return forwarding + " does not work";
     case Verdict::kUndetermined:
       break;
