@@ -4,7 +4,10 @@
 #include <charconv>
 
 #include "checks.h"
+#include "inside.h"
+#include "live_agents.h"
 #include "path.h"
+#include "shell.h"
 #include "words.h"
 
 namespace agentdoctor::checks {
@@ -60,31 +63,20 @@ Evidence Asked(const Agent& agent, std::string text) {
       .text = agent.path + ": " + std::move(text)};
 }
 
-bool OfThisUser(const Facts& facts, const Agent& agent) {
-  const std::int64_t* uid = facts.near.uid.get();
-  return !uid || !agent.owner || *agent.owner == *uid;
-}
-
-/// Other agents of this user that hold keys, those with most keys first.
-std::vector<const Agent*> Elsewhere(const Facts& facts,
-                                    const std::string& path) {
-  std::vector<const Agent*> agents;
-  for (const Agent& agent : facts.near.agents)
-    if (agent.path != path && agent.state == AgentState::kAnswered &&
-        !agent.identities.empty() && OfThisUser(facts, agent))
-      agents.push_back(&agent);
-  std::ranges::stable_sort(agents, [](const Agent* a, const Agent* b) {
-    return a->identities.size() > b->identities.size();
-  });
-  return agents;
-}
-
 /// How to make \a path the agent that is forwarded.
 Fix UseAgent(const Facts& facts, const AgentChoice& choice,
              const Agent& agent) {
-  Fix fix{.title = "Use the live agent at " + agent.path + ", which holds " +
+  const std::string whose = facts.here ? Whose(facts.near, agent) : "";
+  Fix fix{.title = "Use the live agent at " + agent.path +
+                   (whose.empty() ? "" : " (" + whose + ")") +
+                   ", which holds " +
                    Count(agent.identities.size(), "key", "keys"),
           .safety = Safety::kManual};
+  if (facts.here) {
+    const Syntax syntax = SyntaxHere(facts.near);
+    fix.shell_lines = {ExportLine(ShellWord(agent.path, syntax), syntax)};
+    return fix;
+  }
   if (choice.source == AgentSource::kEnvironment) {
     fix.commands = {{"export", "SSH_AUTH_SOCK=" + agent.path}};
     return fix;
@@ -107,18 +99,53 @@ Fix UseAgent(const Facts& facts, const AgentChoice& choice,
 /// hides the first.
 std::vector<Fix> GetAnAgent(const Facts& facts, const AgentChoice& choice) {
   std::vector<Fix> fixes;
-  for (const Agent* agent : Elsewhere(facts, choice.path.value_or("")))
+  for (const Agent* agent : LiveAgents(facts, choice.path.value_or("")))
     fixes.push_back(UseAgent(facts, choice, *agent));
-  if (fixes.empty())
+  if (facts.here && !fixes.empty() && choice.path && IsVsCodeLink(*choice.path))
+    fixes.push_back(
+        {.title = "Point VS Code's link at it, for all of its terminals",
+         .safety = Safety::kManual,
+         .commands = {{"ln", "-sfn",
+                       LiveAgents(facts, *choice.path).front()->path,
+                       *choice.path}}});
+  if (fixes.empty() && facts.here && facts.near.ssh_connection.known())
+    fixes.push_back(
+        {.title = "Connect anew with forwarding (ForwardAgent yes, or ssh -A): "
+                  "no agent of yours with keys answers on this machine. If "
+                  "forwarding is on already, `agentdoctor run` on the machine "
+                  "you come from says what stops it",
+         .safety = Safety::kManual});
+  else if (fixes.empty())
     fixes.push_back({.title = "Start an agent and give it your key",
                      .safety = Safety::kManual,
                      .shell_lines = {"eval \"$(ssh-agent)\"", "ssh-add"}});
   return fixes;
 }
 
+/// Adds what an unset or dead variable has to do with the place one sits in.
+void LookAround(const Facts& facts, Finding& finding) {
+  if (!facts.here) return;
+  if (std::string why = Surroundings(facts.near); !why.empty())
+    finding.explanation = std::move(why);
+  const std::vector<Evidence> others = OtherValues(facts.near);
+  finding.evidence.insert(finding.evidence.end(), others.begin(), others.end());
+}
+
 Finding NotRunning(const Facts& facts, const AgentChoice& choice) {
   Finding finding{.code = "agent-not-running",
                   .fixes = GetAnAgent(facts, choice)};
+  if (facts.here) {
+    finding.summary = "no agent in this shell: SSH_AUTH_SOCK is not set";
+    finding.explanation =
+        facts.near.ssh_connection.known()
+            ? "The connection was made without forwarding, or something has "
+              "removed the variable since."
+            : "Nothing told this shell of an agent.";
+    finding.evidence = {
+        {.source = "environment", .text = "SSH_AUTH_SOCK is not set"}};
+    LookAround(facts, finding);
+    return finding;
+  }
   if (choice.source == AgentSource::kEnvironment) {
     finding.summary = "no agent to forward: SSH_AUTH_SOCK is not set here";
     finding.explanation =
@@ -164,6 +191,10 @@ std::string ValueFault(const std::string& path) {
   return {};
 }
 
+constexpr char kOtherHost[] =
+    "It was made on a machine of another name, which shares this home folder: "
+    "a socket leads nowhere on any other machine.";
+
 Finding Missing(const Facts& facts, const AgentChoice& choice,
                 const Agent& agent) {
   Finding finding{.code = "agent-socket-missing",
@@ -187,6 +218,7 @@ Finding Missing(const Facts& facts, const AgentChoice& choice,
       finding.explanation =
           "The agent that made this socket has ended, or the terminal, "
           "session or connection it belonged to has.";
+    if (agent.other_host) finding.explanation = kOtherHost;
   }
   finding.evidence = {Asked(agent, agent.detail.empty()
                                        ? "No such file or directory"
@@ -255,7 +287,9 @@ Finding Unusable(const Facts& facts, const AgentChoice& choice,
       finding.code = "agent-socket-dead";
       finding.summary = "nobody listens on " + named;
       finding.explanation =
-          "The agent that made this socket has ended and left it behind.";
+          agent.other_host
+              ? kOtherHost
+              : "The agent that made this socket has ended and left it behind.";
       finding.evidence = {Asked(
           agent, agent.detail.empty() ? "Connection refused" : agent.detail)};
       break;
@@ -361,7 +395,7 @@ void JudgeEmpty(const Facts& facts, const AgentChoice& choice,
         "Logging in with a key file (IdentityFile, -i) does not put the key "
         "into the agent.";
   }
-  for (const Agent* other : Elsewhere(facts, agent.path))
+  for (const Agent* other : LiveAgents(facts, agent.path))
     finding.fixes.push_back(UseAgent(facts, choice, *other));
   finding.fixes.push_back({.title = "Add your key to the agent",
                            .safety = Safety::kManual,
@@ -395,7 +429,7 @@ void JudgeKey(const Facts& facts, const AgentChoice& choice, const Agent& agent,
     finding.evidence.push_back(Asked(agent, KeyName(identity)));
   if (agent.identities.empty())
     finding.evidence.push_back(Asked(agent, "0 identities"));
-  for (const Agent* other : Elsewhere(facts, agent.path))
+  for (const Agent* other : LiveAgents(facts, agent.path))
     if (Fingerprints(*other).contains(fingerprint))
       finding.fixes.push_back(UseAgent(facts, choice, *other));
   finding.fixes.push_back(
@@ -483,7 +517,16 @@ void JudgeForwarded(const Facts& facts, const AgentChoice& choice,
        agent->state == AgentState::kPathTooLong))
     return;  // forward-agent-socket-missing
   if (agent->state != AgentState::kAnswered) {
-    answer.findings.push_back(Unusable(facts, choice, *agent));
+    Finding finding = Unusable(facts, choice, *agent);
+    if (agent->other_host)
+      finding.evidence.insert(finding.evidence.begin(),
+                              {.source = "host name",
+                               .text = "not that of this machine in the name "
+                                       "of the socket"});
+    else if (agent->state == AgentState::kMissing ||
+             agent->state == AgentState::kRefused)
+      LookAround(facts, finding);
+    answer.findings.push_back(std::move(finding));
     return;
   }
   answer.summary = Count(agent->identities.size(), "identity", "identities") +
@@ -528,12 +571,14 @@ void JudgePrimary(const Facts& facts, Answer& answer) {
 
 void JudgeOthers(const Facts& facts, const AgentChoice& choice,
                  Answer& answer) {
+  // There the others are the way out, and stand in that finding.
+  if (facts.here && !ForwardingWorks(facts)) return;
   const Agent* forwarded =
       choice.path ? FindAgent(facts.near, *choice.path) : nullptr;
   std::set<std::string> known;
   if (forwarded) known = Fingerprints(*forwarded);
   std::vector<const Agent*> others;
-  for (const Agent* agent : Elsewhere(facts, choice.path.value_or("")))
+  for (const Agent* agent : LiveAgents(facts, choice.path.value_or("")))
     if (!std::ranges::includes(known, Fingerprints(*agent)))
       others.push_back(agent);
   if (others.empty()) return;
@@ -581,6 +626,8 @@ void JudgeEnvironmentFiles(const Facts& facts, Answer& answer) {
   }
 }
 
+bool Always(const Facts&) { return true; }
+
 Answer Run(const Facts& facts) {
   Answer answer;
   Ask(answer, [&] { JudgeForwarded(facts, *facts.link.forwarded, answer); });
@@ -597,6 +644,7 @@ constinit const Check kLocalAgent{
     .stage = Stage::kAgent,
     .title = "The agent to forward answers and holds keys",
     .run = Run,
-    .codes = kCodes};
+    .codes = kCodes,
+    .applies = Always};
 
 }  // namespace agentdoctor::checks

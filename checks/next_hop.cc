@@ -5,6 +5,7 @@
 #include "checks.h"
 #include "path.h"
 #include "words.h"
+#include "work_tree.h"
 
 namespace agentdoctor::checks {
 namespace {
@@ -15,7 +16,8 @@ constexpr std::array<std::string_view, 6> kCodes = {
     "next-hop-not-ssh",       "next-hop-key-constrained"};
 
 bool Arises(const Facts& facts) {
-  return facts.here || !facts.request.to.empty();
+  return facts.here ? !facts.near.git_remotes.empty()
+                    : !facts.request.to.empty();
 }
 
 // ----------------------------------------------------------------- phrases --
@@ -628,7 +630,10 @@ void Judge(const Facts& facts, const NextHop& hop, Answer& answer) {
 
 Answer Run(const Facts& facts) {
   Answer answer;
-  if (facts.here) return answer;
+  if (facts.here) {
+    JudgeWorkTree(facts, answer);
+    return answer;
+  }
   ProbedSession(facts);
   for (const NextHop& hop : *facts.next_hops) Judge(facts, hop, answer);
   // What does work is told, too, where the summary is a finding's.

@@ -20,22 +20,6 @@ bool Contains(const std::vector<std::string>& paths, const std::string& path) {
   return std::ranges::find(paths, path) != paths.end();
 }
 
-/// Sockets as sshd names them: /tmp/ssh-XXXXXXXXXX/agent.PID up to 10.0 (ten
-/// random characters; ssh-agent has twelve), ~/.ssh/agent/s.HASH.sshd.RANDOM
-/// since 10.1, and dropbear's.
-bool NamedBySshd(std::string_view path) {
-  const std::size_t slash = path.rfind('/');
-  if (slash == std::string_view::npos || slash == 0) return false;
-  const std::string_view name = path.substr(slash + 1);
-  const std::string_view rest = path.substr(0, slash);
-  const std::string_view folder = rest.substr(rest.rfind('/') + 1);
-  if (folder.starts_with("ssh-") && folder.size() == 14)
-    return name.starts_with("agent.");
-  if (folder.starts_with("dropbear-")) return name.starts_with("auth-");
-  return name.starts_with("s.") &&
-         name.find(".sshd.") != std::string_view::npos;
-}
-
 bool HoldsKeysOf(const Agent& agent, const Agent& other) {
   const auto keys = Fingerprints(agent);
   const auto others = Fingerprints(other);
@@ -67,6 +51,22 @@ bool LacksToken(const Facts& facts, const char* token) {
 }
 
 }  // namespace
+
+// Sockets as sshd names them: /tmp/ssh-XXXXXXXXXX/agent.PID up to 10.0 (ten
+// random characters; ssh-agent has twelve), ~/.ssh/agent/s.HASH.sshd.RANDOM
+// since 10.1, and dropbear's.
+bool NamedBySshd(std::string_view path) {
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string_view::npos || slash == 0) return false;
+  const std::string_view name = path.substr(slash + 1);
+  const std::string_view rest = path.substr(0, slash);
+  const std::string_view folder = rest.substr(rest.rfind('/') + 1);
+  if (folder.starts_with("ssh-") && folder.size() == 14)
+    return name.starts_with("agent.");
+  if (folder.starts_with("dropbear-")) return name.starts_with("auth-");
+  return name.starts_with("s.") &&
+         name.find(".sshd.") != std::string_view::npos;
+}
 
 std::optional<bool> AsksForForwarding(const Facts& facts) {
   const ClientConfig* config = facts.link.config.get();

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agentdoctor/facts.h"
@@ -54,6 +55,9 @@ HandedOver LookAtHandedOver(const Facts& facts);
 
 /// Why the agent at \a path of the far side was not asked.
 std::string WhyNotAsked(const Facts& facts, const std::string& path);
+
+/// Whether \a path looks like a socket that sshd or dropbear made.
+bool NamedBySshd(std::string_view path);
 
 /// The agent behind the socket that sshd made; null if there is none or it
 /// could not be asked.

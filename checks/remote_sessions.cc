@@ -5,6 +5,7 @@
 #include <set>
 
 #include "checks.h"
+#include "live_agents.h"
 #include "path.h"
 #include "shell.h"
 #include "words.h"
@@ -194,8 +195,58 @@ std::string Target(const Holder& session) {
   return "-t " + ShellWord("=" + session.name);
 }
 
+/// "1234.work", as `screen -S` wants it where names are not unique.
+std::string ScreenName(const Holder& holder) {
+  const std::string pid =
+      holder.pid ? std::to_string(*holder.pid) + "." : std::string();
+  const std::size_t owner = holder.name.find('/');
+  const std::string_view name =
+      owner == std::string::npos
+          ? std::string_view(holder.name)
+          : std::string_view(holder.name).substr(owner + 1);
+  return name.starts_with(pid) ? holder.name : pid + holder.name;
+}
+
+/// From inside it can be done at once; from outside every socket that could be
+/// named is that of a connection of ours, which ends.
+void AddSetting(const Facts& facts, std::string_view title,
+                const std::vector<std::vector<std::string>>& commands,
+                Finding& finding) {
+  const Agent* agent = facts.here ? LastingAgent(facts) : nullptr;
+  if (!agent || commands.empty()) return;
+  Fix fix{.title = std::string(title) + " the agent at " + agent->path,
+          .safety = Safety::kSafe,
+          .commands = commands,
+          .action = Action::kSetEnvironment,
+          .target = agent->path};
+  for (std::vector<std::string>& command : fix.commands) {
+    command.emplace_back("SSH_AUTH_SOCK");
+    command.push_back(agent->path);
+  }
+  finding.fixes.push_back(std::move(fix));
+}
+
+void SetInTmux(const Facts& facts, const Holders& globals,
+               const Holders& sessions, Finding& finding) {
+  std::vector<std::vector<std::string>> commands;
+  for (const Holder* session : sessions)
+    commands.push_back({"tmux", "-S", session->server, "set-environment", "-t",
+                        "=" + session->name});
+  for (const Holder* global : globals)
+    commands.push_back({"tmux", "-S", global->server, "set-environment", "-g"});
+  AddSetting(facts, "Give new panes", commands, finding);
+}
+
+void SetInScreen(const Facts& facts, const Holders& screens, Finding& finding) {
+  std::vector<std::vector<std::string>> commands;
+  for (const Holder* screen : screens)
+    commands.push_back({"screen", "-S", ScreenName(*screen), "-X", "setenv"});
+  AddSetting(facts, "Give new windows", commands, finding);
+}
+
 void AddTmuxFixes(const Facts& facts, const Holders& globals,
                   const Holders& sessions, Finding& finding) {
+  SetInTmux(facts, globals, sessions, finding);
   const std::string set = "SSH_AUTH_SOCK \"$SSH_AUTH_SOCK\"";
   Fix panes{.title =
                 "Hand tmux the agent of a login that has one, for new panes "
@@ -342,18 +393,6 @@ void JudgeTmux(const Facts& facts, Answer& answer) {
 
 // ------------------------------------------------------------------- screen --
 
-/// "1234.work", as `screen -S` wants it where names are not unique.
-std::string ScreenName(const Holder& holder) {
-  const std::string pid =
-      holder.pid ? std::to_string(*holder.pid) + "." : std::string();
-  const std::size_t owner = holder.name.find('/');
-  const std::string_view name =
-      owner == std::string::npos
-          ? std::string_view(holder.name)
-          : std::string_view(holder.name).substr(owner + 1);
-  return name.starts_with(pid) ? holder.name : pid + holder.name;
-}
-
 void JudgeScreen(const Facts& facts, Answer& answer) {
   const Side& side = JudgedSide(facts);
   const Holders stale = StaleOfKind(side, HolderKind::kScreen);
@@ -380,14 +419,15 @@ void JudgeScreen(const Facts& facts, Answer& answer) {
                                   " -X setenv SSH_AUTH_SOCK "
                                   "\"$SSH_AUTH_SOCK\"");
   }
-  finding.fixes = {
-      std::move(windows),
-      ForGood(facts, {{.file = "~/.screenrc",
-                       .text = "setenv SSH_AUTH_SOCK "
-                               "$HOME/.ssh/ssh_auth_sock"}}),
+  SetInScreen(facts, stale, finding);
+  finding.fixes.push_back(std::move(windows));
+  finding.fixes.push_back(ForGood(
+      facts, {{.file = "~/.screenrc",
+               .text = "setenv SSH_AUTH_SOCK $HOME/.ssh/ssh_auth_sock"}}));
+  finding.fixes.push_back(
       {.title = "Name the link in a shell that is open in screen",
        .safety = Safety::kManual,
-       .shell_lines = {ExportLine(std::string(kLink), LoginSyntax(side))}}};
+       .shell_lines = {ExportLine(std::string(kLink), LoginSyntax(side))}});
   answer.findings.push_back(std::move(finding));
 }
 

@@ -17,7 +17,7 @@ constexpr std::array<std::string_view, 5> kCodes = {
 /// SSH_AUTH_SOCK of the session; nothing if unset or empty, which is the same
 /// to ssh since 8.0.
 std::optional<std::string> SessionSocket(const Facts& facts) {
-  const std::optional<std::string>& value = *facts.far.auth_sock;
+  const std::optional<std::string>& value = *JudgedSide(facts).auth_sock;
   return value && !value->empty() ? value : std::nullopt;
 }
 
@@ -34,18 +34,21 @@ Evidence AsEvidence(const StartupLine& line) {
 
 std::vector<const StartupLine*> Lines(const Facts& facts) {
   std::vector<const StartupLine*> lines;
-  if (const auto* known = facts.far.startup_lines.get())
+  if (const auto* known = JudgedSide(facts).startup_lines.get())
     for (const StartupLine& line : *known)
       if (line.effect != StartupEffect::kLinks) lines.push_back(&line);
   return lines;
 }
 
-/// The lines that act in `ssh HOST COMMAND`, whose effect the probe saw.
+/// The lines that act in `ssh HOST COMMAND`, or in the shell one sits in: those
+/// whose effect the probe saw.
 std::vector<const StartupLine*> ActingLines(const Facts& facts) {
   std::vector<const StartupLine*> lines = Lines(facts);
-  std::erase_if(lines, [](const StartupLine* line) {
-    return line->guarded || line->scope == StartupScope::kLogin ||
-           line->scope == StartupScope::kInteractive;
+  // The shell one sits in has read the others, too.
+  std::erase_if(lines, [&facts](const StartupLine* line) {
+    return line->guarded ||
+           (HasLink(facts) && (line->scope == StartupScope::kLogin ||
+                               line->scope == StartupScope::kInteractive));
   });
   return lines;
 }
@@ -175,7 +178,7 @@ Fix Guard(const Side& side, const StartupLine* line) {
 
 /// sshd itself began the session with \a value: no file of a shell did.
 bool CameFromSshd(const Facts& facts, const std::string& value) {
-  const auto* initial = facts.far.initial_auth_sock.get();
+  const auto* initial = JudgedSide(facts).initial_auth_sock.get();
   return initial && *initial && **initial == value;
 }
 
@@ -203,13 +206,13 @@ std::vector<const StartupLine*> Culprits(const Facts& facts) {
 /// Adds what sshd handed over and which lines replaced it.
 void AddCulprits(const Facts& facts, const HandedOver& handed,
                  Finding& finding) {
-  if (const auto* initial = facts.far.initial_auth_sock.get();
+  if (const auto* initial = JudgedSide(facts).initial_auth_sock.get();
       initial && *initial)
     finding.evidence.push_back(
         {.source = Probe(facts),
          .text = "handed over: SSH_AUTH_SOCK=" + **initial});
   for (const std::string& socket : handed.sockets) {
-    const Agent* agent = FindAgent(facts.far, socket);
+    const Agent* agent = FindAgent(JudgedSide(facts), socket);
     finding.evidence.push_back(
         {.source = Probe(facts),
          .text = "sshd's socket: " + socket +
@@ -241,7 +244,7 @@ std::string Culprit(const Facts& facts) {
 
 void JudgeCleared(const Facts& facts, const HandedOver& handed,
                   Answer& answer) {
-  const auto* initial = facts.far.initial_auth_sock.get();
+  const auto* initial = JudgedSide(facts).initial_auth_sock.get();
   const bool seen = initial && *initial && !(*initial)->empty();
   Finding finding{
       .code = "remote-env-cleared",
@@ -378,7 +381,7 @@ void JudgeSocket(const Facts& facts, Answer& answer) {
     throw FactUnknown(
         "no agent was forwarded into the session: SSH_AUTH_SOCK is not set");
   }
-  const Agent* agent = FindAgent(facts.far, *socket);
+  const Agent* agent = FindAgent(JudgedSide(facts), *socket);
   if (!agent) throw FactUnknown(WhyNotAsked(facts, *socket));
   const bool sshds =
       std::ranges::find(handed.sockets, *socket) != handed.sockets.end() ||
@@ -409,12 +412,62 @@ void JudgeSocket(const Facts& facts, Answer& answer) {
   if (ours == true) JudgeKeys(facts, *agent, answer);
 }
 
+/// Whoever begins a shell for another user begins it anew.
+bool ForAnotherUser(const Side& side) {
+  if (side.session_variables.contains("SUDO_USER")) return true;
+  return std::ranges::any_of(side.ancestors, [](const Ancestor& ancestor) {
+    return ancestor.name == "sudo" || ancestor.name == "su" ||
+           ancestor.name == "doas" || ancestor.name == "runuser";
+  });
+}
+
+/// The same as JudgeSocket from inside: local-agent says whether the variable
+/// is any good, this whether something took sshd's socket out of it.
+void JudgeSocketHere(const Facts& facts, Answer& answer) {
+  const Side& side = facts.near;
+  if (ForAnotherUser(side))
+    throw FactUnknown("this shell was begun for another user than sshd's");
+  const std::vector<std::string>& sockets = *side.connection_sockets;
+  const Agent* forwarded = HandedOverAgent(facts);
+  if (sockets.empty() || !forwarded)
+    throw FactUnknown(
+        "the sshd above this shell made no socket that is still there");
+  const HandedOver handed = LookAtHandedOver(facts);
+  const std::optional<std::string> socket = SessionSocket(facts);
+  if (!socket) {
+    JudgeCleared(facts, handed, answer);
+    // A person may have done it by hand.
+    if (ActingLines(facts).empty())
+      answer.findings.back().certainty = Certainty::kLikely;
+    return;
+  }
+  const Agent* agent = FindAgent(side, *socket);
+  if (!agent) throw FactUnknown(WhyNotAsked(facts, *socket));
+  answer.summary = "SSH_AUTH_SOCK=" + *socket;
+  if (IsForwardedAgent(facts, *agent) == true) return;
+  const bool alive = agent->state == AgentState::kAnswered;
+  // Another connection's socket was put there on purpose; and one that has no
+  // keys is nothing to be missed.
+  if (alive && (NamedBySshd(agent->path) || NamedBySshd(agent->link_target) ||
+                forwarded->identities.empty()))
+    return;
+  JudgeOverridden(facts, handed, *agent, answer);
+  Finding& finding = answer.findings.back();
+  if (alive) finding.severity = Severity::kWarning;
+  const Syntax syntax = SyntaxHere(side);
+  finding.fixes.insert(finding.fixes.begin(),
+                       {.title = "Let this shell use the forwarded agent",
+                        .safety = Safety::kManual,
+                        .shell_lines = {ExportLine(
+                            ShellWord(forwarded->path, syntax), syntax)}});
+}
+
 /// A link that is renewed at each login (~/.ssh/ssh_auth_sock), or a socket
 /// that leads to the forwarded agent all the same.
 bool KeepsTheAgent(const Facts& facts, const StartupLine& line) {
   if (line.effect != StartupEffect::kSets) return false;
   if (line.text.find("ssh_auth_sock") != std::string::npos) return true;
-  return std::ranges::any_of(facts.far.agents, [&](const Agent& agent) {
+  return std::ranges::any_of(JudgedSide(facts).agents, [&](const Agent& agent) {
     return agent.state == AgentState::kAnswered &&
            line.text.find(BaseName(agent.path)) != std::string::npos &&
            IsForwardedAgent(facts, agent) == true;
@@ -458,7 +511,7 @@ void JudgeOtherShells(const Facts& facts, Answer& answer) {
 }
 
 void JudgeIdentityAgent(const Facts& facts, Answer& answer) {
-  const std::string& option = *facts.far.identity_agent;
+  const std::string& option = *JudgedSide(facts).identity_agent;
   if (!ReplacesForwardedAgent(facts, option)) return;
   answer.findings.push_back(
       {.code = "remote-identity-agent",
@@ -482,12 +535,25 @@ void JudgeIdentityAgent(const Facts& facts, Answer& answer) {
                                      option}}}}});
 }
 
+bool Always(const Facts&) { return true; }
+
+Answer RunHere(const Facts& facts) {
+  Answer answer;
+  Ask(answer, [&] { JudgeSocketHere(facts, answer); });
+  const bool forwarded = answer.findings.empty() && answer.skipped.empty();
+  if (forwarded && facts.near.identity_agent.known())
+    JudgeIdentityAgent(facts, answer);
+  return answer;
+}
+
 Answer Run(const Facts& facts) {
+  if (facts.here) return RunHere(facts);
   Answer answer;
   ProbedSession(facts);
   Ask(answer, [&] { JudgeSocket(facts, answer); });
   JudgeOtherShells(facts, answer);
-  if (facts.far.identity_agent.known()) JudgeIdentityAgent(facts, answer);
+  if (JudgedSide(facts).identity_agent.known())
+    JudgeIdentityAgent(facts, answer);
   return answer;
 }
 
@@ -498,6 +564,7 @@ constinit const Check kRemoteSocket{
     .stage = Stage::kSession,
     .title = "SSH_AUTH_SOCK on the host leads to the forwarded agent",
     .run = Run,
-    .codes = kCodes};
+    .codes = kCodes,
+    .applies = Always};
 
 }  // namespace agentdoctor::checks

@@ -107,7 +107,16 @@ Syntax SyntaxOf(std::string_view path) {
 
 Syntax LoginSyntax(const Side& side) { return SyntaxOf(LoginShell(side)); }
 
-std::string ShellWord(std::string_view word) {
+bool IsShell(std::string_view name) { return name.ends_with("sh"); }
+
+Syntax SyntaxHere(const Side& side) {
+  const auto shell =
+      std::ranges::find_if(side.ancestors, IsShell, &Ancestor::name);
+  return shell == side.ancestors.end() ? LoginSyntax(side)
+                                       : SyntaxOf(shell->name);
+}
+
+std::string ShellWord(std::string_view word, Syntax syntax) {
   constexpr std::string_view kSafe =
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
       "@%+:,./_-";
@@ -115,10 +124,14 @@ std::string ShellWord(std::string_view word) {
     return std::string(word);
   std::string quoted = "'";
   for (const char c : word) {
-    if (c == '\'')
-      quoted += "'\\''";
-    else
-      quoted += c;
+    if (syntax == Syntax::kFish && (c == '\'' || c == '\\'))
+      quoted += '\\';
+    else if (syntax != Syntax::kFish && c == '\'')
+      quoted += "'\\'";
+    else if (syntax == Syntax::kCsh && (c == '!' || c == '\n'))
+      // Not even quotes keep csh from its history and from ending the line.
+      quoted += '\\';
+    quoted += c;
   }
   return quoted + "'";
 }

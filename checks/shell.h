@@ -19,9 +19,15 @@ Syntax SyntaxOf(std::string_view path);
 /// The same of a side's login shell; sh where it is not known.
 Syntax LoginSyntax(const Side& side);
 
+/// A shell, by the name of a process: "bash", "tcsh".
+bool IsShell(std::string_view name);
+
+/// The same of the shell one sits in; where none is seen, of the login shell.
+Syntax SyntaxHere(const Side& side);
+
 /// A word for the shell, quoted where it has to be.  For lines that argv can't
 /// say.
-std::string ShellWord(std::string_view word);
+std::string ShellWord(std::string_view word, Syntax syntax = Syntax::kSh);
 
 /// The line that sets SSH_AUTH_SOCK to \a value, which is a word of the shell.
 std::string ExportLine(std::string_view value, Syntax syntax);

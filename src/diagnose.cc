@@ -5,7 +5,9 @@
 #include <map>
 #include <optional>
 
+#include "live_agents.h"
 #include "path.h"
+#include "shell.h"
 #include "words.h"
 
 namespace agentdoctor {
@@ -19,8 +21,9 @@ bool IsError(const ReportedFinding& reported) {
 
 /// What other faults bring about; everything else is a cause by itself.
 bool IsSymptom(std::string_view code) {
+  // An https URL is nobody's fault.
   return code == "remote-socket-dead" || code == "remote-keys-differ" ||
-         code.starts_with("next-hop-");
+         (code.starts_with("next-hop-") && code != "next-hop-not-ssh");
 }
 
 /// No session came about (or two that can't be compared), so nothing is known
@@ -295,6 +298,14 @@ HostReport Diagnose(const Facts& facts, const std::vector<Examined>& examined) {
   for (const Examined& each : examined)
     report.checks.push_back(Result(each, findings, reliefs));
   report.findings = std::move(findings);
+  if (facts.here && !checks::ForwardingWorks(facts)) {
+    const auto agents =
+        checks::LiveAgents(facts, checks::OwnSocket(facts.near));
+    const checks::Syntax syntax = checks::SyntaxHere(facts.near);
+    if (!agents.empty())
+      report.this_shell = checks::ExportLine(
+          checks::ShellWord(agents.front()->path, syntax), syntax);
+  }
   return report;
 }
 

@@ -149,6 +149,7 @@ constexpr auto Fields(const Agent*) {
                     Field{"mode", &T::mode},
                     Field{"deniedBy", &T::denied_by},
                     Field{"product", &T::product},
+                    Field{"otherHost", &T::other_host},
                     Field{"identities", &T::identities},
                     Field{"query", &T::query},
                     Field{"sessionBind", &T::session_bind},
@@ -202,7 +203,8 @@ constexpr auto Fields(const Ancestor*) {
 constexpr auto Fields(const GitRemote*) {
   using T = GitRemote;
   return std::tuple{Field{"name", &T::name}, Field{"url", &T::url},
-                    Field{"file", &T::file}};
+                    Field{"file", &T::file},
+                    Field{"sshCommand", &T::ssh_command}};
 }
 
 constexpr auto Fields(const Side*) {

@@ -22,6 +22,8 @@
 #include "clients/client.h"
 #include "command_line.h"
 #include "facts_json.h"
+#include "here.h"
+#include "probes/here_script.h"
 #include "masters.h"
 #include "probes/next_hop.h"
 #include "report/pages.h"
@@ -471,6 +473,71 @@ int RunCommand(const CLI::App& app, const RunArguments& run) {
   return status;
 }
 
+struct HereArguments {
+  OutputOptions output = {};
+  bool fix = false;
+  bool dry_run = false;
+  bool line = false;  ///< --export
+  bool script = false;
+  std::string shell = {};
+  std::string record = {};
+};
+
+void AddHereOptions(CLI::App& app, HereArguments& here) {
+  AddReportOptions(app, here.output);
+  app.add_flag("--fix", here.fix,
+               "Set the variable in tmux and screen, for new panes");
+  app.add_flag("--dry-run", here.dry_run, "Say what --fix would do");
+  CLI::Option* line = app.add_flag(
+      "--export", here.line, "Print only the line for this shell's `eval`");
+  app.add_option("--shell", here.shell, "With --export: the shell's syntax")
+      ->check(OneOf({"sh", "fish", "csh"}))
+      ->type_name("sh|fish|csh")
+      ->needs(line);
+  app.add_flag("--script", here.script,
+               "Print a script that does this where nothing is installed")
+      ->excludes(line);
+  app.add_option("--record", here.record, "Save the collected facts to FILE")
+      ->type_name("FILE");
+}
+
+int ExportCommand(const HereArguments& here) {
+  const std::optional<std::string> agent = ChooseAgent();
+  if (!agent) {
+    Say("no agent of yours with keys answers here; agentdoctor here says more");
+    return 1;
+  }
+  using checks::Syntax;
+  const Syntax syntax = here.shell == "fish"  ? Syntax::kFish
+                        : here.shell == "csh" ? Syntax::kCsh
+                        : here.shell == "sh"  ? Syntax::kSh
+                                              : ParentSyntax();
+  Print(checks::ExportLine(checks::ShellWord(*agent, syntax), syntax) + "\n");
+  return 0;
+}
+
+int HereCommand(const HereArguments& here) {
+  if (here.line) return ExportCommand(here);
+  if (here.script) {
+    Print(HereScript());
+    return 0;
+  }
+  CheckSelection(here.output.selection);
+  RunPlan plan;
+  plan.selection = here.output.selection;
+  if (here.fix || here.dry_run)
+    plan.repair = RepairOptions{.dry_run = here.dry_run};
+  ExpectWritable(here.output.file, kPublic);
+  ExpectWritable(here.record, kPrivate);
+
+  const Recording recording = RunHere(plan);
+  const int status =
+      WriteReport(MakeReport(recording, plan.selection), here.output);
+  if (!here.record.empty())
+    WriteFile(here.record, WriteRecording(recording), kPrivate);
+  return status;
+}
+
 struct ReplayArguments {
   std::string file = {};
   OutputOptions output = {};
@@ -638,6 +705,11 @@ int Main(int argc, char** argv) {
       app.add_subcommand("run", "Examine the forwarding path to destinations");
   AddRunOptions(*run_app, run);
 
+  HereArguments here;
+  CLI::App* here_app = app.add_subcommand(
+      "here", "Examine this session from inside, and repair this shell");
+  AddHereOptions(*here_app, here);
+
   ConfigArguments config;
   CLI::App* config_app = app.add_subcommand(
       "config", "Say where each effective value of ssh's configuration is set");
@@ -710,6 +782,7 @@ int Main(int argc, char** argv) {
   try {
     app.parse(words);
     if (*run_app) return RunCommand(*run_app, run);
+    if (*here_app) return HereCommand(here);
     if (*config_app) return ConfigCommand(*config_app, config);
     if (*agents_app) return AgentsCommand(*agents_app, agents);
     if (*masters_app) return MastersCommand(masters);

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <string>
 
+#include "agent/client.h"
 #include "clients/openssh_command.h"
 #include "clients/openssh_masters.h"
 #include "system/file.h"
@@ -81,6 +82,32 @@ Outcome MakeDirectory(const std::string& path) {
   return {true, "created " + path};
 }
 
+/// A tmux server's socket or a screen's name that is this user's own.
+bool IsOurs(const std::vector<std::string>& command) {
+  if (command.size() < 3) return false;
+  if (command[0] == "screen") return command[2].find('/') == std::string::npos;
+  return command[0] == "tmux" && LookAt(command[2]).owner == geteuid();
+}
+
+/// Tells tmux and screen of an agent, if it still answers.
+Outcome SetEnvironment(const Fix& fix) {
+  if (TryAgent(fix.target, kLimit) != AgentState::kAnswered)
+    return {false, "the agent at " + fix.target + " does not answer any more"};
+  std::string failures;
+  for (const std::vector<std::string>& command : fix.commands) {
+    if (!IsOurs(command)) return {false, "it belongs to another user"};
+    const ProcessResult result = Run({.argv = command, .total_limit = kLimit});
+    if (result.end == ProcessEnd::kExited && result.status == 0) continue;
+    std::string words(Trim(result.err.empty() ? result.out : result.err));
+    if (result.end == ProcessEnd::kTimedOut)
+      words = "no answer within " + Duration(kLimit.count() / 1000);
+    failures += (failures.empty() ? "" : "; ") + ShellQuote(command) + ": " +
+                (words.empty() ? result.error : words);
+  }
+  return {failures.empty(),
+          failures.empty() ? "for what is opened from now on" : failures};
+}
+
 Outcome Apply(const Facts& facts, const Fix& fix) {
   switch (fix.action) {
     case Action::kStopMaster:
@@ -91,6 +118,8 @@ Outcome Apply(const Facts& facts, const Fix& fix) {
       return RemoveSocket(fix.target);
     case Action::kMakeDirectory:
       return MakeDirectory(fix.target);
+    case Action::kSetEnvironment:
+      return SetEnvironment(fix);
     case Action::kNone:
       break;
   }

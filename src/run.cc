@@ -8,6 +8,7 @@
 #include "agentdoctor/check.h"
 #include "collect.h"
 #include "diagnose.h"
+#include "here.h"
 #include "system/concurrently.h"
 #include "system/interrupt.h"
 
@@ -18,10 +19,10 @@ HostReport Judge(const Facts& facts, const Selection& selection) {
   return Diagnose(facts, Examine(facts, AllChecks(), selection));
 }
 
-RecordedHost RunOne(const Request& request, const RunPlan& plan,
-                    Client& client) {
+RecordedHost RunOne(const RunPlan& plan,
+                    const std::function<Facts()>& collect) {
   RecordedHost host;
-  host.facts = Collect(request, client, plan.options, plan.control);
+  host.facts = collect();
   if (!plan.repair) return host;
 
   host.before = host.facts;
@@ -34,7 +35,7 @@ RecordedHost RunOne(const Request& request, const RunPlan& plan,
       });
   // Facts are never patched: what a repair came to is seen by looking again.
   if (changed && !Interrupted()) {
-    host.facts = Collect(request, client, plan.options, plan.control);
+    host.facts = collect();
     host.facts.duration_ms += host.before->duration_ms;
   }
   return host;
@@ -69,11 +70,25 @@ Recording RunAll(const RunPlan& plan,
     // One bad host never takes the others, or the report, with it.
     try {
       const std::unique_ptr<Client> client = make_client();
-      recording.hosts[i] = RunOne(plan.requests[i], plan, *client);
+      recording.hosts[i] = RunOne(plan, [&] {
+        return Collect(plan.requests[i], *client, plan.options, plan.control);
+      });
     } catch (const std::exception& error) {
       recording.hosts[i] = Failed(plan.requests[i], plan, error.what());
     }
   });
+  recording.duration_ms = std::chrono::duration_cast<Milliseconds>(
+                              std::chrono::steady_clock::now() - start)
+                              .count();
+  return recording;
+}
+
+Recording RunHere(const RunPlan& plan) {
+  const auto start = std::chrono::steady_clock::now();
+  Recording recording;
+  recording.command = "here";
+  recording.started = std::time(nullptr);
+  recording.hosts.push_back(RunOne(plan, CollectHere));
   recording.duration_ms = std::chrono::duration_cast<Milliseconds>(
                               std::chrono::steady_clock::now() - start)
                               .count();

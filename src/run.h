@@ -29,6 +29,9 @@ struct RunPlan {
 Recording RunAll(const RunPlan& plan,
                  const std::function<std::unique_ptr<Client>()>& make_client);
 
+/// The same for the place one sits on: no requests, no client.
+Recording RunHere(const RunPlan& plan);
+
 /// The report of a run, recorded or just made: the same to the letter.
 Report MakeReport(const Recording& recording, const Selection& selection);
 

@@ -75,6 +75,9 @@ struct Agent {
   std::string denied_by = {};
   /// Who makes sockets at such a path: "gpg-agent", "forwarded by sshd", ...
   std::string product = {};
+  /// Its name says that it was made on a host of another name (OpenSSH 10.1):
+  /// a home folder that machines share, a container.
+  bool other_host = false;
   std::vector<Identity> identities = {};
   ExtensionAnswer query = ExtensionAnswer::kNotAsked;
   ExtensionAnswer session_bind = ExtensionAnswer::kNotAsked;
@@ -190,6 +193,8 @@ struct GitRemote {
   std::string name = {};
   std::string url = {};   ///< without user information
   std::string file = {};  ///< the configuration it stands in
+  /// What git runs instead of ssh: core.sshCommand, GIT_SSH_COMMAND or GIT_SSH.
+  std::string ssh_command = {};
   bool operator==(const GitRemote&) const = default;
 };
 

@@ -42,6 +42,8 @@ enum class Action {
   kExitMaster,     ///< ssh -O exit; only with --force
   kRemoveSocket,   ///< unlink `target` after ECONNREFUSED
   kMakeDirectory,  ///< mkdir -m 700 `target`
+  /// `commands`, which set SSH_AUTH_SOCK to `target` in tmux and screen.
+  kSetEnvironment,
 };
 
 /// Literal lines to put into a file.

@@ -65,6 +65,9 @@ struct HostReport {
   bool fix_requested = false;  ///< `before` and `repairs` are part of it
   std::optional<Before> before = {};
   std::vector<RepairRecord> repairs = {};
+  /// `here`: the line that gives the shell one sits in a working agent; empty
+  /// where it has one, or there is none to be had.
+  std::string this_shell = {};
   std::int64_t duration_ms = 0;
 };
 

@@ -70,6 +70,7 @@ std::string DeniedBy(const std::string& path, int links_left = 40) {
 // links, and returns false (with the state) where nobody can be asked.
 bool Inspect(Agent& agent) {
   agent.product = SocketProduct(agent.path);
+  agent.other_host = MadeOnAnotherHost(agent.path);
   if (agent.path.size() >= SunPathSize()) {
     agent.state = AgentState::kPathTooLong;
     agent.detail = std::to_string(agent.path.size()) +

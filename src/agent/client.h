@@ -48,4 +48,11 @@ std::string EncodeBase64(std::string_view bytes);
 /// empty if nobody known.
 std::string SocketProduct(const std::string& path);
 
+/// Ten characters made of a host's name, as OpenSSH 10.1 and later put them
+/// into the names of sockets in ~/.ssh/agent.
+std::string HostnameHash(std::string_view hostname);
+
+/// Whether such a name is that of a socket made on a host of another name.
+bool MadeOnAnotherHost(const std::string& path);
+
 }  // namespace agentdoctor

@@ -1,5 +1,7 @@
 // Who makes sockets at which path.
 #include <fnmatch.h>
+#include <nettle/sha2.h>
+#include <unistd.h>
 
 #include <array>
 
@@ -52,6 +54,34 @@ std::string SocketProduct(const std::string& path) {
   for (const Pattern& pattern : kPatterns)
     if (fnmatch(pattern.path, path.c_str(), 0) == 0) return pattern.product;
   return {};
+}
+
+// misc-agent.c, hostname_hash().
+std::string HostnameHash(std::string_view hostname) {
+  constexpr std::string_view kLetters =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+  constexpr std::size_t kLength = 10;
+  std::array<std::uint8_t, SHA512_DIGEST_SIZE> digest;
+  sha512_ctx context;
+  sha512_init(&context);
+  sha512_update(&context, hostname.size(),
+                reinterpret_cast<const std::uint8_t*>(hostname.data()));
+  sha512_digest(&context, digest.size(), digest.data());
+  std::string hash;
+  for (std::size_t i = 0; i < kLength; ++i)
+    hash += kLetters[digest[i] % kLetters.size()];
+  return hash;
+}
+
+bool MadeOnAnotherHost(const std::string& path) {
+  if (fnmatch("*/.ssh/agent/s.??????????"
+              ".*.*",
+              path.c_str(), 0) != 0)
+    return false;
+  std::array<char, 256> name{};
+  if (gethostname(name.data(), name.size() - 1) != 0) return false;
+  const std::size_t hash = path.rfind("/s.") + 3;
+  return path.compare(hash, 10, HostnameHash(name.data())) != 0;
 }
 
 }  // namespace agentdoctor

@@ -108,6 +108,7 @@ Json Write(const HostReport& host) {
                       {"rootCause", Write(before.root_cause)}};
     json["repairs"] = WriteAll(host.repairs);
   }
+  if (!host.this_shell.empty()) json["thisShell"] = host.this_shell;
   json["durationMs"] = host.duration_ms;
   return json;
 }

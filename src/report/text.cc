@@ -66,6 +66,18 @@ const char* Label(Stage stage) {
 }
 constexpr std::size_t kLabelWidth = std::string_view("remote agent").size();
 
+/// The same where there is one place only.
+const char* LabelHere(Stage stage) {
+  switch (stage) {
+    case Stage::kAgent:
+      return "agent";
+    case Stage::kSession:
+      return "environment";
+    default:
+      return Label(stage);
+  }
+}
+
 std::string Destination(const HostReport& host) {
   std::string text = Clean(host.host);
   for (std::size_t i = 0; i < host.via.size(); ++i)
@@ -92,6 +104,22 @@ std::string Headline(const HostReport& host) {
       break;
   }
   return "cannot tell whether " + forwarding + " works";
+}
+
+/// The verdict on the shell one sits in.
+std::string HeadlineHere(const HostReport& host) {
+  const std::string shell = "this shell on " + Destination(host);
+  switch (host.verdict) {
+    case Verdict::kHealthy:
+      return shell + " has a working agent";
+    case Verdict::kDegraded:
+      return shell + " has a working agent, with a warning";
+    case Verdict::kBroken:
+      return shell + " has no working agent";
+    case Verdict::kUndetermined:
+      break;
+  }
+  return "cannot tell whether " + shell + " has a working agent";
 }
 
 /// The same where the host's name stands before it already.
@@ -124,6 +152,7 @@ class TextReport : private TextPage {
   using TextPage::TextPage;
 
   std::string Render(const Report& report) {
+    here_ = report.command == "here";
     if (style_.quiet) {
       for (const HostReport& host : report.hosts) OneLine(host);
       return std::move(out_);
@@ -180,7 +209,12 @@ class TextReport : private TextPage {
 
   void Host(const HostReport& host) {
     out_ += Show(MarkOf(host.verdict)) + " ";
-    Flow(2, 2, Headline(host), Tone::kBold);
+    Flow(2, 2, here_ ? HeadlineHere(host) : Headline(host), Tone::kBold);
+    if (!host.this_shell.empty()) {
+      // The answer comes before its reasons.
+      Heading("this shell:");
+      Literal(4, Toned(Tone::kBold, Clean(host.this_shell)));
+    }
     const ReportedFinding* cause = FindRootCause(host);
     if (cause != nullptr) {
       Cause(cause->finding);
@@ -219,15 +253,17 @@ class TextReport : private TextPage {
   /// One line per link, an arrow where the root cause is.
   void Chain(const HostReport& host) {
     if (host.checks.empty()) return;
-    Heading("The path, link by link");
+    Heading(here_ ? "This machine" : "The path, link by link");
     for (const CheckResult& check : host.checks) {
-      const bool here = host.root_cause && host.root_cause->check == check.id;
+      const bool broken_here =
+          host.root_cause && host.root_cause->check == check.id;
       const char* arrow = style_.ascii ? "> " : "→ ";
       out_ += "  ";
-      out_ += here ? Toned(Tone::kBad, arrow) : "  ";
+      out_ += broken_here ? Toned(Tone::kBad, arrow) : "  ";
       const Mark mark = MarkOf(check.status);
       const std::string word = Word(check.status);
-      const std::string label = Label(check.stage);
+      const std::string label =
+          here_ ? LabelHere(check.stage) : Label(check.stage);
       out_ += Show(mark) + " " + Toned(mark.tone, word);
       out_.append(6 - word.size(), ' ');
       out_ += label;
@@ -297,6 +333,8 @@ class TextReport : private TextPage {
     if (host.root_cause) now += ", " + Clean(host.root_cause->code);
     Literal(4, "now:    " + now);
   }
+
+  bool here_ = false;
 };
 
 }  // namespace

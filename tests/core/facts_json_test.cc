@@ -27,6 +27,7 @@ Agent SomeAgent() {
   agent.mode = 0600;
   agent.denied_by = "/root (root, 0700)";
   agent.product = "gpg-agent";
+  agent.other_host = true;
   agent.identities = {
       {"ssh-ed25519", "SHA256:abc", "dave@laptop", {}},
       {"ssh-ed25519-cert-v01@openssh.com", "SHA256:def", "",
@@ -76,7 +77,8 @@ Side SomeSide() {
   side.ancestors = {{4711, "tmux: server", std::optional<std::string>("/x")}};
   side.session_variables = {{"TMUX", "/tmp/tmux-1000/default,1,0"}};
   side.socket_connections = {{"/tmp/gone", "::1 5 ::1 22"}};
-  side.git_remotes = {{"origin", "https://x", "/home/dave/x/.git/config"}};
+  side.git_remotes = {
+      {"origin", "https://x", "/home/dave/x/.git/config", "plink"}};
   return side;
 }
 
