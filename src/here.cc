@@ -32,6 +32,8 @@ constexpr Milliseconds kOwnLimit{2000};
 constexpr Milliseconds kQuickLimit{60};
 /// Where it does not, one of them is the way out.
 constexpr Milliseconds kOtherLimit{1000};
+/// A forwarded agent may be an ocean away.
+constexpr Milliseconds kRoundTrip{300};
 /// Longer than the deadlines inside the probe.
 constexpr Milliseconds kProbeLimit{15000};
 
@@ -53,7 +55,7 @@ void AskEveryAgent(Side& side) {
   Side others;
   AskAgents(others, {}, candidates, kQuickLimit);
   const bool in_time =
-      answer.wait_for(Milliseconds{0}) == std::future_status::ready;
+      answer.wait_for(kRoundTrip) == std::future_status::ready;
   if (in_time) side.agents = answer.get().agents;
   if (!in_time || !HasKeys(side, own))
     // Whoever answered already is not asked again.

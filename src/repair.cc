@@ -96,6 +96,10 @@ Outcome SetEnvironment(const Fix& fix) {
   std::string failures;
   for (const std::vector<std::string>& command : fix.commands) {
     if (!IsOurs(command)) return {false, "it belongs to another user"};
+    // screen takes such characters for its own (screen(1), CUSTOMIZING).
+    if (command[0] == "screen" &&
+        fix.target.find_first_of("$\\\"'^#") != std::string::npos)
+      return {false, "screen would not take " + fix.target + " as it is"};
     const ProcessResult result = Run({.argv = command, .total_limit = kLimit});
     if (result.end == ProcessEnd::kExited && result.status == 0) continue;
     std::string words(Trim(result.err.empty() ? result.out : result.err));

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <array>
 #include <stdexcept>
 
 #include "agent/client.h"
@@ -141,6 +143,23 @@ TEST(SocketProductTest, KnowsWhoMakesWhichSocket) {
   };
   for (const auto& [path, product] : cases)
     EXPECT_EQ(SocketProduct(path), product) << path;
+}
+
+// Computed with Python's hashlib, as misc-agent.c of OpenSSH 10.1 does it.
+TEST(HostnameHash, IsThatOfOpenSsh) {
+  EXPECT_EQ(HostnameHash("gitlab-runner"), "CZKzQhkFqj");
+  EXPECT_EQ(HostnameHash("laptop"), "adNUkfuZu2");
+}
+
+TEST(HostnameHash, TellsTheSocketsOfOtherHosts) {
+  std::array<char, 256> name{};
+  ASSERT_EQ(gethostname(name.data(), name.size() - 1), 0);
+  const std::string folder = "/home/dave/.ssh/agent/s.";
+  EXPECT_FALSE(MadeOnAnotherHost(folder + HostnameHash(name.data()) +
+                                 ".sshd.abcdefghij"));
+  EXPECT_TRUE(MadeOnAnotherHost(folder + "0000000000.sshd.abcdefghij"));
+  EXPECT_FALSE(MadeOnAnotherHost("/tmp/ssh-abcdefghij/agent.1"));
+  EXPECT_FALSE(MadeOnAnotherHost("/home/dave/.ssh/agent/s.x"));
 }
 
 }  // namespace

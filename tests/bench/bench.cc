@@ -12,11 +12,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <filesystem>
 #include <functional>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "lab/fakes.h"
 #include "lab/lab.h"
 
 namespace agentdoctor::lab {
@@ -66,6 +69,8 @@ class Bench : public Lab {
         },
         run, "1.5 x + 60 ms");
 
+    CompareHere();
+
     std::printf("%-34s %29.1f ms %15s\n", "own CPU, healthy", own.own_cpu_ms,
                 "10 ms");
     std::printf("%-34s %29.1f MiB %14s\n", "peak memory, children included",
@@ -73,6 +78,33 @@ class Bench : public Lab {
   }
 
  private:
+  /// `here` in a shell whose agent works, among 300 processes and 50 sockets
+  /// that may be agents, ten of which hang.
+  void CompareHere() {
+    const std::string temporary = Folder() + "/t";
+    std::filesystem::create_directory(temporary);
+    std::vector<std::unique_ptr<FakeAgent>> agents;
+    for (int i = 0; i < 50; ++i) {
+      const std::string folder = temporary + "/ssh-" + std::to_string(i);
+      std::filesystem::create_directory(folder);
+      agents.push_back(std::make_unique<FakeAgent>(
+          folder + "/agent.1",
+          i < 10 ? fake::Silent()
+                 : fake::Answers(std::string("\0\0\0\5\14\0\0\0\0", 9))));
+    }
+    const Program processes = Launched(
+        {"sh", "-c",
+         "i=0; while [ $i -lt 300 ]; do sleep 600 & i=$((i + 1)); done; wait"});
+    Compare(
+        "here, 300 processes, 50 sockets", [&] { return Measure({"true"}); },
+        [&] {
+          return Measure(
+              {"env", "TMPDIR=" + temporary, AGENTDOCTOR_PROGRAM, "here"});
+        },
+        "100 ms");
+    kill(-processes.pid, SIGKILL);
+  }
+
   /// One run to its end.
   Cost Measure(const Words& argv) {
     const auto start = std::chrono::steady_clock::now();

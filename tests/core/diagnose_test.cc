@@ -290,6 +290,10 @@ std::vector<Facts> OneOfEach() {
     change(base);
     all.push_back(std::move(base));
   };
+  add(Facts{}, [](Facts& facts) {
+    facts.here = true;
+    facts.near.git_remotes = {{"origin", "https://git.example/x", "", ""}};
+  });
   for (const AgentState state :
        {AgentState::kMissing, AgentState::kRefused, AgentState::kDenied,
         AgentState::kDropped, AgentState::kNotASocket, AgentState::kSilent,
