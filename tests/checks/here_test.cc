@@ -42,7 +42,7 @@ Facts HereFacts() {
 Facts With(Facts facts, const std::optional<std::string>& value,
            const std::vector<Agent>& agents = {}) {
   facts.near.auth_sock = value;
-  facts.link.forwarded->path = value;
+  facts.link.forwarded.get()->path = value;
   for (const Agent& agent : agents) facts.near.agents.push_back(agent);
   return facts;
 }
@@ -227,7 +227,7 @@ TEST(HereChecks, SetTheVariableInTmuxToWhatLasts) {
   Agent living = LiveAgent(link, {"work"});
   living.link_target = kMine;
   facts.near.agents.push_back(living);
-  facts.near.long_lived->links = {link};
+  facts.near.long_lived.get()->links = {link};
   EXPECT_EQ(fix(facts).target, link);
 }
 
