@@ -241,9 +241,9 @@ std::optional<bool> IsForwardedAgent(const Facts& facts, const Agent& agent) {
 bool ReplacesForwardedAgent(const Facts& facts, const std::string& option) {
   if (option.empty() || option == "SSH_AUTH_SOCK" || option == "$SSH_AUTH_SOCK")
     return false;
-  const auto* auth_sock = facts.far.auth_sock.get();
+  const auto* auth_sock = JudgedSide(facts).auth_sock.get();
   if (auth_sock && *auth_sock == option) return false;
-  const Agent* agent = FindAgent(facts.far, option);
+  const Agent* agent = FindAgent(JudgedSide(facts), option);
   return !agent || agent->state != AgentState::kAnswered ||
          IsForwardedAgent(facts, *agent) == false;
 }

@@ -148,11 +148,13 @@ TEST_F(Here, TheLineIsInTheSyntaxOfEachShell) {
                " --export`\"; printf \"[%s]\" \"$SSH_AUTH_SOCK\"'");
     EXPECT_EQ(said.out, "[" + Live() + "]") << said.err;
   }
-  for (const auto& [shell, line] : {std::pair{"sh", "export SSH_AUTH_SOCK="},
-                                    std::pair{"fish", "set -gx SSH_AUTH_SOCK "},
-                                    std::pair{"csh", "setenv SSH_AUTH_SOCK "}})
-    EXPECT_EQ(Inside(kHere + " --export --shell " + shell).out,
-              line + Live() + "\n");
+  for (const auto& [shell, line] :
+       {std::pair{"sh", "export SSH_AUTH_SOCK="},
+        std::pair{"fish", "set -gx SSH_AUTH_SOCK "},
+        std::pair{"csh", "setenv SSH_AUTH_SOCK "}}) {
+    const Ended said = Inside(kHere + " --export --shell " + shell);
+    EXPECT_EQ(said.out, line + Live() + "\n");
+  }
 }
 
 TEST_F(Here, WithoutAnyAgentNothingIsExported) {
@@ -282,7 +284,7 @@ TEST_F(Here, AWorkTreeWithAWebUrlIsMentioned) {
   ASSERT_TRUE(here.Has("next-hop-not-ssh")) << here.out;
   EXPECT_EQ(here.out.find("secret"), std::string::npos);
   EXPECT_EQ(here.Remedy("next-hop-not-ssh"),
-            "git remote set-url origin git@git.example:team/x.git");
+            "git remote set-url origin git@git.example:team/x.git\n");
   const Outcome rewritten =
       Look("export HOME=" + Folder() +
            "; cd tree; git config url.git@git.example:.insteadOf "
@@ -294,7 +296,10 @@ TEST_F(Here, UnderSudoTheVariableIsMissed) {
   if (!Has("sudo") || getuid() != 0)
     GTEST_SKIP() << "no sudo without questions";
   LogIn();
-  const Outcome here = Look("", "", "sudo -n -H " + kHere);
+  const Outcome here = Look(
+      // It has no business with passwords that are not the machine's.
+      "unset LD_PRELOAD NSS_WRAPPER_PASSWD NSS_WRAPPER_GROUP", "",
+      "sudo -n -H " + kHere);
   EXPECT_EQ(here.RootCause(), "agent-not-running") << here.out << here.err;
   EXPECT_TRUE(here.Has("sudo-drops-agent")) << here.out;
   EXPECT_FALSE(here.Has("remote-env-cleared")) << here.out;
