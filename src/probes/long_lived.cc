@@ -471,7 +471,7 @@ void AddScreen(const ScreenSocket& screen, const Seen& seen, const Side& side,
       youngest = &process;
   std::optional<std::string> value = server.auth_sock;
   if (youngest != nullptr &&
-      (!screen.readable || Answers(side, *youngest->auth_sock)))
+      (!value || !Answers(side, *value) || Answers(side, *youngest->auth_sock)))
     value = youngest->auth_sock;
   if (value)
     result.holders.push_back({.kind = HolderKind::kScreen,

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <ostream>
 
@@ -274,6 +275,140 @@ TEST_F(LongLived, RecipeThatLeavesADeadLinkIsNamedWithItsLine) {
   EXPECT_NE(run.TextOf("auth-symlink-stale").find(".ssh/rc:2 makes it only"),
             std::string::npos)
       << run.TextOf("auth-symlink-stale");
+}
+
+// --------------------------------------------------------------- containers --
+
+/// A docker engine of its own, which leaves nothing behind: what it would put
+/// into /etc, /opt and /run goes into folders of its mount namespace.
+class LongLivedContainer : public LongLived {
+ protected:
+  void TearDown() override {
+    if (engine_.pid < 0) return;
+    Docker({"rm", "-f", "deploy"});
+    kill(engine_.pid, SIGTERM);
+    EXPECT_TRUE(Eventually([&] { return !engine_.Alive(); }));
+  }
+
+  /// Why there is none; empty: it runs.
+  std::string StartEngine() {
+    if (geteuid() != 0) return "only root can start dockerd";
+    if (!Installed("dockerd") || !Installed("docker"))
+      return "docker.io is not installed";
+    const std::string etc = Folder() + "/engine/etc";
+    fs::create_directories(etc);
+    for (const char* file : {"passwd", "group", "nsswitch.conf"})
+      fs::copy("/etc/" + std::string(file), etc + "/" + file);
+    const std::string at = Folder() + "/engine";
+    engine_ = Launched(
+        {"env", "-u", "LD_PRELOAD", "unshare", "--mount", "sh", "-c",
+         "mount --bind " + etc +
+             " /etc && mount -t tmpfs none /run && mount -t tmpfs none /opt "
+             "&& exec dockerd --storage-driver=vfs --iptables=false "
+             "--ip6tables=false --bridge=none --data-root " +
+             at + "/data --exec-root " + at + "/exec --pidfile " + at +
+             "/pid -H unix://" + at + "/docker.sock"});
+    if (!Eventually([&] {
+          return !engine_.Alive() || Docker({"version"}).status == 0;
+        }) ||
+        !engine_.Alive()) {
+      const std::string log = engine_.Errors();
+      const std::size_t end = log.find_last_not_of('\n');
+      const std::size_t begin = log.find_last_of('\n', end) + 1;
+      return "dockerd: " + log.substr(begin, end - begin + 1);
+    }
+    // Nothing but a program that does nothing, and its libraries.
+    const Ended made =
+        Do({"env", "-u", "LD_PRELOAD", "sh", "-c",
+            "tar -chf " + at +
+                "/root.tar -C / bin/sleep `ldd /bin/sleep | grep -o '/[^ ]*' | "
+                "cut -c2-` && docker -H unix://" +
+                at + "/docker.sock import " + at + "/root.tar ad:1"});
+    if (made.status != 0) return "docker import: " + made.err;
+    return {};
+  }
+
+  Ended Docker(const Words& arguments) {
+    Words argv = {"env",    "-u", "LD_PRELOAD",
+                  "docker", "-H", "unix://" + Folder() + "/engine/docker.sock"};
+    argv.insert(argv.end(), arguments.begin(), arguments.end());
+    return Do(argv);
+  }
+
+  /// The container `deploy`, with \a socket where the story has it.
+  void StartContainer(const std::string& socket) {
+    const std::string place = "/home/deploy/ssh_auth_sock";
+    const Ended run =
+        Docker({"run", "--detach", "--network", "none", "--name", "deploy",
+                "--env", "SSH_AUTH_SOCK=" + place, "--volume",
+                socket + ":" + place, "ad:1", "/bin/sleep", "600"});
+    ASSERT_EQ(run.status, 0) << run.err;
+  }
+
+  void StartHostWithEngine() {
+    StartHost("DOCKER_HOST=unix://" + Folder() + "/engine/docker.sock");
+  }
+
+  bool Says(const Outcome& run, const std::string& words) {
+    return run.TextOf("container-stale-socket").find(words) !=
+           std::string::npos;
+  }
+
+ private:
+  Program engine_ = {};
+};
+
+TEST_F(LongLivedContainer, IsNamedWhenTheSocketItMountsIsGone) {
+  if (const std::string why = StartEngine(); !why.empty()) GTEST_SKIP() << why;
+  StartHostWithEngine();
+  const Program shell = LogIn();
+  const std::string file = Folder() + "/far/socket";
+  Type(shell, "printf %s $SSH_AUTH_SOCK >" + file);
+  const std::string socket = ReadText(file);
+  StartContainer(socket);
+  Outcome run = Run({"gitlab-runner"});
+  EXPECT_TRUE(Reports(run, {.verdict = "healthy"}));
+
+  LogOut(shell);
+  run = Run({"gitlab-runner"});
+  EXPECT_TRUE(Reports(run, {.verdict = "degraded",
+                            .cause = "container-stale-socket",
+                            .certainty = "proven"}));
+  EXPECT_TRUE(Says(run, "container deploy"));
+  EXPECT_TRUE(Says(run, socket + " is mounted at /home/deploy/ssh_auth_sock"))
+      << run.out;
+}
+
+TEST_F(LongLivedContainer, ForWhichDockerMadeAFolderIsNamed) {
+  if (const std::string why = StartEngine(); !why.empty()) GTEST_SKIP() << why;
+  StartHostWithEngine();
+  const std::string socket = Folder() + "/far/agent.sock";
+  StartContainer(socket);
+  ASSERT_TRUE(fs::is_directory(socket));
+  const Outcome run = Run({"gitlab-runner"});
+  EXPECT_TRUE(
+      Reports(run, {.verdict = "degraded", .cause = "container-stale-socket"}));
+  EXPECT_EQ(run.Remedy("container-stale-socket"),
+            "sudo rmdir " + socket + "\n");
+}
+
+TEST_F(LongLivedContainer, WhoseSocketWasReplacedIsNamed) {
+  if (const std::string why = StartEngine(); !why.empty()) GTEST_SKIP() << why;
+  StartHostWithEngine();
+  const std::string socket = Folder() + "/far/agent.sock";
+  const Program old = Launched({"ssh-agent", "-D", "-a", socket});
+  ASSERT_TRUE(Eventually([&] { return fs::exists(socket); }));
+  StartContainer(socket);
+  EXPECT_TRUE(Reports(Run({"gitlab-runner"}), {.verdict = "healthy"}));
+  kill(old.pid, SIGTERM);
+  ASSERT_TRUE(Eventually([&] { return !old.Alive(); }));
+  Launched({"ssh-agent", "-D", "-a", socket});
+  ASSERT_TRUE(Eventually([&] { return fs::exists(socket); }));
+  const Outcome run = Run({"gitlab-runner"});
+  EXPECT_TRUE(Reports(run, {.verdict = "degraded",
+                            .cause = "container-stale-socket",
+                            .certainty = "likely"}));
+  EXPECT_TRUE(Says(run, "replaced")) << run.out;
 }
 
 // ------------------------------------------------------- the lasting recipe --
