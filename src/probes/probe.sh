@@ -20,7 +20,6 @@ unset GREP_OPTIONS
 # A line feed: the third of the characters that IFS begins with.
 lf=${IFS#??}
 lf=${lf%"${lf#?}"}
-soh=$(printf "\1")
 
 # put KEY VALUE...: records.  The lengths keep the whole answer, three
 # characters for a byte, below what the near side reads (1 MiB).
@@ -43,7 +42,9 @@ note() {
   text=$2
   while :; do
     case $text in
-      *"$lf"*) text=${text%%"$lf"*}$soh${text#*"$lf"} ;;
+      *"$lf"*)
+        soh=${soh:-$(printf "\1")}
+        text=${text%%"$lf"*}$soh${text#*"$lf"} ;;
       *) break ;;
     esac
   done
@@ -495,9 +496,8 @@ links() {
 processes() {
   [ -d /proc/self ] || { note n "processes: there is no /proc"; return; }
   cd /proc
-  set -- cat
-  has sort && set -- sort -t: -k2
-  entries=$({ limit 2 grep -zaosH -e "^SSH_AUTH_SOCK=.\{0,200\}" -e "^SSH_CONNECTION=.\{0,80\}" [0-9]*/environ 2>&1; printf "=%s\0" $?; } | tr "\0\n" "\n\1" | "$@")
+  entries=$({ limit 2 grep -zaosHE -e "^SSH_(AUTH_SOCK|CONNECTION)=.*" [0-9]*/environ 2>&1; printf "=%s\0" $?; } | tr "\0\n" "\n\1" | cut -c-250 | sort -t: -k2)
+  [ "$entries" ] || note n "processes: no tr, cut and sort"
   same_world=
   [ / -ef / ] && same_world=yes
   wanted=$screen_pids
@@ -655,9 +655,21 @@ named_agent() {
   agent "$1"
 }
 
+call() {
+  "$1"
+}
+
+screens_and_processes() {
+  screens
+  processes
+}
+
 # All of it at once, and the answers of the sockets that these name.
 long_lived() {
-  far=$({ screens; processes; } | { containers | { tmux_servers | { links; cat; }; cat; }; cat; })
+  set -- screens_and_processes
+  [ -S "${DOCKER_HOST#unix://}" ] || [ -S /var/run/docker.sock ] || [ -S "${XDG_RUNTIME_DIR:-/run/user/$uid}/docker.sock" ] || has podman && set -- containers "$@"
+  [ -d "${TMUX_TMPDIR:-/tmp}/tmux-$uid" ] && set -- tmux_servers "$@"
+  far=$(links; at_once call "$@")
   asked=$lf$SSH_AUTH_SOCK$lf$handed_path$lf
   for socket in $sockets; do
     asked=$asked$socket$lf

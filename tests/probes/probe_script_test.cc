@@ -26,8 +26,8 @@ using Environment =
 using Reaction = FakeAgent::Reaction;
 
 const std::vector<std::string> kTools = {
-    "od", "tr",       "grep", "timeout", "ssh-add", "id", "uname",
-    "ls", "readlink", "find", "sleep",   "cat",     "sh"};
+    "od",       "tr",   "grep", "timeout", "ssh-add", "id",  "uname", "ls",
+    "readlink", "find", "cut",  "sort",    "sleep",   "cat", "sh"};
 
 void Write(const std::string& path, const std::string& text, int mode = 0644) {
   fs::create_directories(fs::path(path).parent_path());
