@@ -107,11 +107,14 @@ bool IsVsCodeLink(const std::string& path) {
   return path.find("/vscode-ssh-auth-sock-") != std::string::npos;
 }
 
+bool UnderSudo(const Side& side) {
+  return Above(side, {"sudo", "doas"}) || !Variable(side, "SUDO_USER").empty();
+}
+
 std::string Surroundings(const Side& side) {
   const std::string own = OwnSocket(side);
   const bool unset = own.empty();
-  if (unset &&
-      (Above(side, {"sudo", "doas"}) || !Variable(side, "SUDO_USER").empty()))
+  if (unset && UnderSudo(side))
     return "sudo does not hand the variable on, unless sudoers says so.";
   if (unset && Above(side, {"su", "runuser", "machinectl"}))
     return "A login shell for another user begins with a clean environment.";

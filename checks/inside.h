@@ -9,6 +9,9 @@
 
 namespace agentdoctor::checks {
 
+/// This shell was begun by sudo or doas.
+bool UnderSudo(const Side& side);
+
 /// What keeps an environment or begins with a clean one, where this shell runs
 /// in such a thing: tmux, screen, sudo, a container ...; in a sentence or two,
 /// else empty.

@@ -115,6 +115,12 @@ std::vector<Fix> GetAnAgent(const Facts& facts, const AgentChoice& choice) {
                   "forwarding is on already, `agentdoctor run` on the machine "
                   "you come from says what stops it",
          .safety = Safety::kManual});
+  else if (fixes.empty() && facts.here && UnderSudo(facts.near))
+    fixes.push_back(
+        {.title = "Let sudo keep the variable, or run git and ssh as the user "
+                  "who logged in",
+         .safety = Safety::kManual,
+         .commands = {{"sudo", "--preserve-env=SSH_AUTH_SOCK", "-s"}}});
   else if (fixes.empty())
     fixes.push_back({.title = "Start an agent and give it your key",
                      .safety = Safety::kManual,

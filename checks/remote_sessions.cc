@@ -283,7 +283,7 @@ void AddTmuxFixes(const Facts& facts, const Holders& globals,
         reload.push_back(Tmux(*holder) + "source-file ~/.tmux.conf");
       }
   reload.insert(reload.end(), forget.begin(), forget.end());
-  finding.fixes.push_back(std::move(panes));
+  if (finding.fixes.empty()) finding.fixes.push_back(std::move(panes));
 
   Fix shell{.title =
                 "Let a shell that is open in tmux take over what tmux has by "
@@ -420,7 +420,7 @@ void JudgeScreen(const Facts& facts, Answer& answer) {
                                   "\"$SSH_AUTH_SOCK\"");
   }
   SetInScreen(facts, stale, finding);
-  finding.fixes.push_back(std::move(windows));
+  if (finding.fixes.empty()) finding.fixes.push_back(std::move(windows));
   finding.fixes.push_back(ForGood(
       facts, {{.file = "~/.screenrc",
                .text = "setenv SSH_AUTH_SOCK $HOME/.ssh/ssh_auth_sock"}}));

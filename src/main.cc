@@ -23,8 +23,8 @@
 #include "command_line.h"
 #include "facts_json.h"
 #include "here.h"
-#include "probes/here_script.h"
 #include "masters.h"
+#include "probes/here_script.h"
 #include "probes/next_hop.h"
 #include "report/pages.h"
 #include "report/render.h"
@@ -485,20 +485,26 @@ struct HereArguments {
 
 void AddHereOptions(CLI::App& app, HereArguments& here) {
   AddReportOptions(app, here.output);
-  app.add_flag("--fix", here.fix,
-               "Set the variable in tmux and screen, for new panes");
-  app.add_flag("--dry-run", here.dry_run, "Say what --fix would do");
+  CLI::Option* fix = app.add_flag(
+      "--fix", here.fix, "Set the variable in tmux and screen, for new panes");
+  CLI::Option* dry_run =
+      app.add_flag("--dry-run", here.dry_run, "Say what --fix would do");
   CLI::Option* line = app.add_flag(
       "--export", here.line, "Print only the line for this shell's `eval`");
   app.add_option("--shell", here.shell, "With --export: the shell's syntax")
       ->check(OneOf({"sh", "fish", "csh"}))
       ->type_name("sh|fish|csh")
       ->needs(line);
-  app.add_flag("--script", here.script,
-               "Print a script that does this where nothing is installed")
-      ->excludes(line);
-  app.add_option("--record", here.record, "Save the collected facts to FILE")
-      ->type_name("FILE");
+  CLI::Option* script =
+      app.add_flag("--script", here.script,
+                   "Print a script that does this where nothing is installed")
+          ->excludes(line);
+  CLI::Option* record = app.add_option("--record", here.record,
+                                       "Save the collected facts to FILE")
+                            ->type_name("FILE");
+  // These print no report.
+  for (CLI::Option* alone : {line, script})
+    for (CLI::Option* other : {fix, dry_run, record}) alone->excludes(other);
 }
 
 int ExportCommand(const HereArguments& here) {

@@ -108,8 +108,11 @@ Outcome SetEnvironment(const Fix& fix) {
     failures += (failures.empty() ? "" : "; ") + ShellQuote(command) + ": " +
                 (words.empty() ? result.error : words);
   }
-  return {failures.empty(),
-          failures.empty() ? "for what is opened from now on" : failures};
+  if (!failures.empty()) return {false, failures};
+  return {true, fix.commands.front().front() == "screen"
+                    ? "for windows that are opened from now on; only one of "
+                      "these shows it"
+                    : "for what is opened from now on"};
 }
 
 Outcome Apply(const Facts& facts, const Fix& fix) {
