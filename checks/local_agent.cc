@@ -108,19 +108,19 @@ std::vector<Fix> GetAnAgent(const Facts& facts, const AgentChoice& choice) {
          .commands = {{"ln", "-sfn",
                        LiveAgents(facts, *choice.path).front()->path,
                        *choice.path}}});
-  if (fixes.empty() && facts.here && facts.near.ssh_connection.known())
+  if (fixes.empty() && facts.here && UnderSudo(facts.near))
+    fixes.push_back(
+        {.title = "Let sudo keep the variable, or run git and ssh as the user "
+                  "who logged in",
+         .safety = Safety::kManual,
+         .commands = {{"sudo", "--preserve-env=SSH_AUTH_SOCK", "-s"}}});
+  else if (fixes.empty() && facts.here && facts.near.ssh_connection.known())
     fixes.push_back(
         {.title = "Connect anew with forwarding (ForwardAgent yes, or ssh -A): "
                   "no agent of yours with keys answers on this machine. If "
                   "forwarding is on already, `agentdoctor run` on the machine "
                   "you come from says what stops it",
          .safety = Safety::kManual});
-  else if (fixes.empty() && facts.here && UnderSudo(facts.near))
-    fixes.push_back(
-        {.title = "Let sudo keep the variable, or run git and ssh as the user "
-                  "who logged in",
-         .safety = Safety::kManual,
-         .commands = {{"sudo", "--preserve-env=SSH_AUTH_SOCK", "-s"}}});
   else if (fixes.empty())
     fixes.push_back({.title = "Start an agent and give it your key",
                      .safety = Safety::kManual,
