@@ -105,7 +105,7 @@ bool IsServer(const std::string& name) {
 
 /// What the sshd above this shell began the session with, and the sockets it
 /// made.  (The probe looks at its parent's environment, which here is ours.)
-void LookAtSession(Side& side, Side probed) {
+void LookAtSession(Side& side, const Side& probed) {
   const auto server =
       std::ranges::find_if(side.ancestors, IsServer, &Ancestor::name);
   if (server == side.ancestors.end()) {
@@ -163,7 +163,7 @@ void Merge(Side& side, Side probed) {
   // Where nothing could ask for the shell, this program can.
   for (const auto& [path, why] : probed.agents_not_asked) ask.push_back(path);
   AskAgents(side, ask, {}, kOtherLimit);
-  LookAtSession(side, std::move(probed));
+  LookAtSession(side, probed);
   LookForContainer(side);
 }
 
