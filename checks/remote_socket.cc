@@ -199,7 +199,8 @@ std::vector<const StartupLine*> Culprits(const Facts& facts) {
     return line->file.find("/environment.d/") != std::string::npos &&
            !names_it(line);
   });
-  std::ranges::stable_partition(lines, names_it);
+  // Not that of std::ranges, which clang 14 does not take.
+  std::stable_partition(lines.begin(), lines.end(), names_it);
   return lines;
 }
 
