@@ -540,22 +540,10 @@ processes() {
   done
   [ "$list" ] && printf "v%s\np%s\n" "$last" "$list"
   [ "$number" -gt 1000 ] && note n "processes: only 1000 of $number were looked at"
-  unset IFS
   if [ "$wanted" ]; then
-    details=$(limit 2 grep -zaosnHE -e "^[0-9]+ \(.*\) [A-Za-z]( -?[0-9]+){19}" -e "btime [0-9]+" -e "/(\.[a-z-]+-server(-insiders)?|\.cache/JetBrains/RemoteDev|remote-dev-server)[^/]*/" stat $wanted | tr "\0\n" "\n\1")
-    IFS=$lf
-    for line in $details; do
-      case $line in
-        stat:*) printf "b%s\n" "${line##*" "}" ;;
-        [0-9]*/stat:*)
-          name=${line%") "*}
-          rest=${line##*") "? }
-          printf "i%s %s %s %s\n" "${line%%/*}" "${rest%% *}" "${line##* }" "${name#*"("}" ;;
-        [0-9]*/cmdline:*) printf "e%s\n" "$line" ;;
-      esac
-    done
-    unset IFS
+    limit 2 grep -zaosnHE -e "^[0-9]+ \(.*\) [A-Za-z]( -?[0-9]+){19}" -e "btime [0-9]+" -e "/(\.[a-z-]+-server(-insiders)?|\.cache/JetBrains/RemoteDev|remote-dev-server)[^/]*/" stat $wanted | tr "\0\n" "\n\1" | sed -n "s/^stat:.*btime /b/p;s/^\([0-9]*\)\/stat:1:[0-9]* (\(.*\)) [A-Za-z] \([0-9]*\) .* \([0-9]*\)\$/i\1 \3 \4 \2/p;s/^[0-9]*\/cmdline:/e&/p"
   fi
+  unset IFS
   set +f
 }
 
