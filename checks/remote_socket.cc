@@ -108,8 +108,10 @@ std::string TraceLine(const Side& side) {
   if (name == "tcsh" || name == "csh")
     return std::string(name) + " -Xc : |& grep -a SSH_AUTH_SOCK";
   if (name == "bash" || name == "rbash")
-    return "PS4='+$BASH_SOURCE:$LINENO: ' bash -xlic : 2>&1 | grep -a "
-           "SSH_AUTH_SOCK";
+    // Of root's environment bash takes no PS4.
+    return "bash -ic 'PS4=\"+\\$BASH_SOURCE:\\$LINENO: \"; set -x; for f in "
+           "/etc/profile ~/.bash_profile ~/.profile ~/.bashrc; do [ -r $f ] && "
+           ". $f; done' 2>&1 | grep -a SSH_AUTH_SOCK";
   return std::string(name) + " -xlic : 2>&1 | grep -a SSH_AUTH_SOCK";
 }
 

@@ -70,6 +70,63 @@ TEST_F(RemoteEnvironment, ReplacedBySshdItselfIsFound) {
   const Outcome run = Run({"gitlab-runner"});
   EXPECT_TRUE(
       Reports(run, {.verdict = "broken", .cause = "remote-env-overridden"}));
+  EXPECT_TRUE(NamesLine(run, "remote-env-overridden", ".ssh/environment", 1))
+      << run.out;
+}
+
+TEST_F(RemoteEnvironment, ReplacedInAFileThatAnotherReadsIsFoundByTheTrace) {
+  With();
+  WriteText(RemoteHome(".bashrc"), ". ~/.shell/agent\n");
+  std::filesystem::create_directories(RemoteHome(".shell"));
+  WriteText(RemoteHome(".shell/agent"),
+            "# mine\nexport SSH_AUTH_SOCK=/tmp/gone.sock\n");
+  const Outcome run = Run({"gitlab-runner"});
+  EXPECT_TRUE(
+      Reports(run, {.verdict = "broken", .cause = "remote-env-overridden"}));
+  EXPECT_NE(run.TextOf("remote-env-overridden").find("No line that does it"),
+            std::string::npos)
+      << run.out;
+  // A login bash reads ~/.bashrc only if told so, as Debian's is.
+  WriteText(RemoteHome(".profile"), ". ~/.bashrc\n");
+  const std::string trace = run.Remedy("remote-env-overridden");
+  EXPECT_NE(Ssh({"gitlab-runner", trace}).find(".shell/agent:2: "),
+            std::string::npos)
+      << trace;
+}
+
+TEST_F(RemoteEnvironment, GuardThatIsSuggestedKeepsTheAgent) {
+  for (const std::string line :
+       {"export SSH_AUTH_SOCK=/tmp/gone.sock", "eval \"$(ssh-agent -s)\""}) {
+    SCOPED_TRACE(line);
+    With();
+    WriteText(RemoteHome(".bashrc"), line + "\n");
+    const Outcome run = Run({"gitlab-runner"});
+    ASSERT_TRUE(run.Has("remote-env-overridden")) << run.out;
+    const nlohmann::json edit =
+        run.Finding("remote-env-overridden")["fixes"][0]["edits"][0];
+    EXPECT_EQ(edit["file"], RemoteHome(".bashrc"));
+    WriteText(RemoteHome(".bashrc"), edit["text"].get<std::string>() + "\n");
+    EXPECT_TRUE(Reports(Run({"gitlab-runner"}), {.verdict = "healthy"}));
+  }
+}
+
+TEST_F(RemoteEnvironment, PluginsOfOhMyZshAreFoundWithTheirGuard) {
+  if (access("/usr/bin/zsh", X_OK) != 0) GTEST_SKIP() << "zsh is not installed";
+  With();
+  SetLoginShell("/usr/bin/zsh");
+  const std::string plugins =
+      "plugins=(\n  git\n  ssh-agent\n)\nsource $ZSH/oh-my-zsh.sh\n";
+  WriteText(RemoteHome(".zshrc"), plugins);
+  const Outcome run = Run({"gitlab-runner"});
+  EXPECT_TRUE(Reports(run, {.verdict = "degraded",
+                            .cause = "remote-env-overridden",
+                            .certainty = "likely"}));
+  EXPECT_TRUE(NamesLine(run, "remote-env-overridden", ".zshrc", 3)) << run.out;
+  const nlohmann::json edit =
+      run.Finding("remote-env-overridden")["fixes"][0]["edits"][0];
+  WriteText(RemoteHome(".zshrc"),
+            edit["text"].get<std::string>() + "\n" + plugins);
+  EXPECT_TRUE(Reports(Run({"gitlab-runner"}), {.verdict = "healthy"}));
 }
 
 TEST_F(RemoteEnvironment, NoiseDoesNotDisturb) {
