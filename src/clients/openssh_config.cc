@@ -743,6 +743,8 @@ std::optional<std::string> WhyNoAnswer(const ProcessResult& result) {
       return std::nullopt;
     case ProcessEnd::kNotStarted:
       return "ssh-not-found: " + result.error;
+    case ProcessEnd::kLost:
+      return result.error;
     case ProcessEnd::kTimedOut: {
       const std::size_t at = result.err.rfind(kExecuting);
       if (at == std::string::npos ||

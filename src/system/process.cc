@@ -166,6 +166,9 @@ class BackgroundProcess::Child {
   /// As BackgroundProcess::WaitUntil.
   ProcessEnd WaitUntil(const std::function<bool()>& done);
 
+  /// As BackgroundProcess::Send.
+  void Send(std::string text);
+
   /// Ends the child and its group, if it still lives.
   void End();
 
@@ -209,13 +212,14 @@ BackgroundProcess::Child::Child(Command command)
   if (program.empty()) Throw(ENOENT, command_.argv[0]);
 
   // A child that does not read its input must not end us.
-  if (!command_.input.empty()) signal(SIGPIPE, SIG_IGN);
+  const bool has_input = !command_.input.empty() || command_.keep_input;
+  if (has_input) signal(SIGPIPE, SIG_IGN);
 
   Pipe out = MakePipe();
   Pipe err = MakePipe();
   Pipe in;
   SpawnOptions options;
-  if (command_.input.empty()) {
+  if (!has_input) {
     posix_spawn_file_actions_addopen(&options.actions, STDIN_FILENO,
                                      "/dev/null", O_RDONLY, 0);
   } else {
@@ -252,7 +256,16 @@ void BackgroundProcess::Child::Write() {
   const ssize_t sent = write(in_.get(), rest.data(), rest.size());
   if (sent > 0) written_ += static_cast<std::size_t>(sent);
   const bool failed = sent < 0 && errno != EAGAIN && errno != EINTR;
-  if (failed || written_ == command_.input.size()) in_ = Fd();
+  const bool done = written_ == command_.input.size();
+  if (failed || (done && !command_.keep_input)) in_ = Fd();
+}
+
+void BackgroundProcess::Child::Send(std::string text) {
+  command_.input = std::move(text);
+  written_ = 0;
+  out_text_.clear();
+  err_text_.clear();
+  delivered_ = 0;
 }
 
 BackgroundProcess::Child::Said BackgroundProcess::Child::Read(
@@ -393,10 +406,11 @@ ProcessEnd BackgroundProcess::Child::WaitUntil(
       pause = std::min(2 * pause, Milliseconds(20));
     }
 
+    const bool writes = written_ < command_.input.size();
     std::array<pollfd, 5> polled{{{exit_.get(), POLLIN, 0},
                                   {out_.get(), POLLIN, 0},
                                   {err_.get(), POLLIN, 0},
-                                  {in_.get(), POLLOUT, 0},
+                                  {writes ? in_.get() : -1, POLLOUT, 0},
                                   {InterruptFd(), POLLIN, 0}}};
     const auto left = std::chrono::ceil<Milliseconds>(wake - now);
     if (poll(polled.data(), polled.size(), static_cast<int>(left.count())) <= 0)
@@ -432,6 +446,10 @@ ProcessEnd BackgroundProcess::WaitUntil(const std::function<bool()>& done) {
   return child_ ? child_->WaitUntil(done) : ProcessEnd::kNotStarted;
 }
 
+void BackgroundProcess::Send(std::string text) {
+  if (child_) child_->Send(std::move(text));
+}
+
 pid_t BackgroundProcess::pid() const { return child_ ? child_->pid() : -1; }
 
 int BackgroundProcess::status() const { return child_ ? child_->status() : -1; }
@@ -450,8 +468,15 @@ ProcessResult Run(const Command& command) {
   try {
     BackgroundProcess::Child child(command);
     result.end = child.WaitUntil(nullptr);
-    child.End();
-    result.status = child.status();
+    if (result.end == ProcessEnd::kStopped) {
+      const auto deadline = Clock::now() + command.stop_limit;
+      child.WaitUntil([deadline] { return Clock::now() >= deadline; });
+      result.status = child.status();
+      child.End();
+    } else {
+      child.End();
+      result.status = child.status();
+    }
     result.out = std::move(child.out());
     result.err = std::move(child.err());
   } catch (const std::system_error& error) {

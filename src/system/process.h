@@ -24,6 +24,8 @@ struct Command {
   std::vector<std::pair<std::string, std::optional<std::string>>> environment =
       {};
   std::string input = {};  ///< for standard input; empty: /dev/null
+  /// Standard input stays open for what BackgroundProcess::Send() brings.
+  bool keep_input = false;
   /// Ends the child when so long neither stream said anything; 0: no limit.
   Milliseconds idle_limit{0};
   Milliseconds total_limit{0};  ///< ends the child in any case; 0: no limit
@@ -35,6 +37,8 @@ struct Command {
   std::function<void(std::string_view)> on_error_line = {};
   /// Each piece of standard output as it comes; return true to end the child.
   std::function<bool(std::string_view)> on_output = {};
+  /// So long such a child may take to end by itself, with a status.
+  Milliseconds stop_limit{0};
 };
 
 enum class ProcessEnd {
@@ -45,11 +49,13 @@ enum class ProcessEnd {
   kStopped,      ///< on_output asked for it
   kInterrupted,  ///< Ctrl-C
   kNotStarted,   ///< see error
+  kLost,         ///< the place where it ran is out of reach (Place); see error
 };
 
 struct ProcessResult {
   ProcessEnd end = ProcessEnd::kNotStarted;
-  int status = -1;  ///< exit status (kExited) or signal (kSignalled)
+  /// Exit status (kExited; kStopped: -1 if it did not end by itself) or signal.
+  int status = -1;
   std::string out = {};
   std::string err = {};
   std::string error = {};  ///< why it could not be started
@@ -77,6 +83,10 @@ class BackgroundProcess {
   /// standard error and at least every 20 ms), it ends, or a limit passes.
   /// kStopped means that \a done said true; the child lives on.
   ProcessEnd WaitUntil(const std::function<bool()>& done);
+
+  /// Writes \a text to its standard input (keep_input), during WaitUntil().
+  /// What it said so far is forgotten, so that the limit holds for the answer.
+  void Send(std::string text);
 
   pid_t pid() const;   ///< -1 without a child
   int status() const;  ///< after kExited/kSignalled
