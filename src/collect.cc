@@ -10,6 +10,7 @@
 #include "clients/openssh_next_hop.h"
 #include "probes/local_side.h"
 #include "probes/next_hop.h"
+#include "probes/place_side.h"
 #include "probes/remote_side.h"
 #include "system/interrupt.h"
 
@@ -22,10 +23,12 @@ std::int64_t MillisecondsSince(Clock::time_point start) {
   return std::chrono::duration_cast<Milliseconds>(Clock::now() - start).count();
 }
 
-void Resolve(Facts& facts, Client& client) {
+void Resolve(Facts& facts, Client& client, const Stopover* from) {
   // Looking around may wait for an agent that a file names, `ssh -G` for a
   // Match exec; neither needs the other.
-  auto near = std::async(std::launch::async, LookAround);
+  auto near =
+      from ? std::async(std::launch::deferred, [from] { return from->side; })
+           : std::async(std::launch::async, [] { return LookAround(); });
   Resolution resolution = client.Resolve(facts.request);
   facts.link.version = std::move(resolution.version);
   facts.link.config = std::move(resolution.config);
@@ -50,14 +53,18 @@ std::vector<std::string> AgentsThatCount(const Facts& facts) {
   return paths;
 }
 
-void LookAtNearSide(Facts& facts, Client& client, const RunOptions& options) {
+void LookAtNearSide(Facts& facts, Client& client, const RunOptions& options,
+                    const Stopover* from) {
   auto sharing = std::async(std::launch::async, [&]() -> Fact<Sharing> {
     const ClientConfig* config = facts.link.config.get();
     if (!config) return Unknown{facts.link.config.reason()};
     return client.LookForMasters(facts.request, *config);
   });
   Side side = facts.near;
-  AskAgents(side, AgentsThatCount(facts), {}, options.local_limit);
+  if (from)
+    AskAgents(from->place, side, AgentsThatCount(facts), options.step_limit);
+  else
+    AskAgents(side, AgentsThatCount(facts), {}, options.local_limit);
   facts.link.sharing = sharing.get();
   facts.near = std::move(side);
 }
@@ -104,7 +111,9 @@ void OpenSession(Facts& facts, Client& client, const RunOptions& options) {
   });
 }
 
-void MakeControlLogin(Facts& facts, Client& client) {
+}  // namespace
+
+Control MakeControlLogin(const Facts& facts, Client& client) {
   const ProbeCommand probe = MakeProbeCommand();
   ControlResult result =
       client.MakeControlLogin(facts, ControlMayProbe(facts) ? &probe : nullptr);
@@ -112,18 +121,17 @@ void MakeControlLogin(Facts& facts, Client& client) {
     result.control.far = ParseProbe(result.probe_output);
   else if (result.control.far.pending())
     result.control.far = Unknown{"the control login carried no probe"};
-  facts.link.control = std::move(result.control);
+  return std::move(result.control);
 }
 
-}  // namespace
-
 Facts Collect(const Request& request, Client& client, const RunOptions& options,
-              ControlMode control) {
+              ControlMode control, const Stopover* from) {
   const Clock::time_point start = Clock::now();
   Facts facts;
   facts.request = request;
   facts.collected = std::time(nullptr);
   facts.link.client = "openssh";
+  if (from) facts.via = from->via;
 
   std::future<Side> near;
   Plan plan = Next(facts, control);
@@ -131,17 +139,20 @@ Facts Collect(const Request& request, Client& client, const RunOptions& options,
        plan = Next(facts, control)) {
     switch (plan.next) {
       case Experiment::kResolve:
-        Resolve(facts, client);
+        Resolve(facts, client, from);
         break;
       case Experiment::kNearSide:
-        LookAtNearSide(facts, client, options);
-        near = AskOtherAgents(facts, options);
+        LookAtNearSide(facts, client, options, from);
+        if (!from) near = AskOtherAgents(facts, options);
         break;
       case Experiment::kSession:
         OpenSession(facts, client, options);
         break;
       case Experiment::kControl:
-        MakeControlLogin(facts, client);
+        if (from)
+          facts.link.control = from->control(facts);
+        else
+          facts.link.control = MakeControlLogin(facts, client);
         break;
       case Experiment::kNone:
         break;
@@ -162,6 +173,23 @@ Facts Collect(const Request& request, Client& client, const RunOptions& options,
       facts.link.control = NotNeeded{plan.because};
   }
   facts.duration_ms = MillisecondsSince(start);
+  return facts;
+}
+
+Facts NotExamined(const Request& request, std::vector<std::string> via,
+                  const std::string& why) {
+  Facts facts;
+  facts.request = request;
+  facts.via = std::move(via);
+  facts.collected = std::time(nullptr);
+  facts.interrupted = Interrupted();
+  facts.link.client = "openssh";
+  facts.link.config = Unknown{why};
+  facts.link.forwarded = Unknown{why};
+  facts.link.primary = Unknown{why};
+  facts.link.sharing = Unknown{why};
+  facts.link.session = Unknown{why};
+  facts.link.control = NotNeeded{why};
   return facts;
 }
 

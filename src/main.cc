@@ -322,6 +322,7 @@ struct RunArguments {
   bool interactive = false;
   double timeout = 10;
   std::string control = "auto";
+  std::vector<std::string> then = {};
   std::string key = {};
   std::vector<std::string> to = {};
   std::string record = {};
@@ -341,6 +342,11 @@ void AddRunOptions(CLI::App& app, RunArguments& run) {
   AddReportOptions(app, run.output);
   app.add_flag("--list-checks", run.list_checks, "List the checks and codes");
   AddTimeoutOption(app, run.timeout);
+  app.add_option("--then", run.then,
+                 "Go on through the host to DEST and examine forwarding there, "
+                 "too; repeatable")
+      ->type_name("DEST")
+      ->allow_extra_args(false);
   app.add_option("--key", run.key, "The identity that has to arrive")
       ->type_name("FILE|FINGERPRINT");
   app.add_flag("--interactive", run.interactive,
@@ -456,6 +462,10 @@ int RunCommand(const CLI::App& app, const RunArguments& run) {
   RunPlan plan;
   plan.repair = RepairFor(run.fix);
   plan.requests = Requests(app, run);
+  for (const std::string& destination : run.then)
+    if (const std::string fault = DestinationFault(destination); !fault.empty())
+      throw UsageError("--then: " + fault);
+  plan.then = run.then;
   plan.options = OptionsFor(run.timeout);
   plan.control = run.control == "always"  ? ControlMode::kAlways
                  : run.control == "never" ? ControlMode::kNever

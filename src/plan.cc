@@ -66,6 +66,12 @@ Plan Control(std::string because) {
 Plan AfterSession(const Facts& facts, const Session& session,
                   ControlMode mode) {
   const bool through = ThroughMaster(facts);
+  // Beyond the first host it is made from here, another way: it can tell a
+  // master from a server, and nothing else.
+  if (!through && !facts.via.empty() && session.end != SessionEnd::kFailed &&
+      session.end != SessionEnd::kInterrupted)
+    return None("the session to " + facts.request.destination +
+                " was a fresh login, from " + facts.via.back());
   switch (session.end) {
     case SessionEnd::kInterrupted:
       return None("interrupted");

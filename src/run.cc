@@ -9,6 +9,7 @@
 #include "collect.h"
 #include "diagnose.h"
 #include "here.h"
+#include "hops.h"
 #include "system/concurrently.h"
 #include "system/interrupt.h"
 
@@ -41,20 +42,28 @@ RecordedHost RunOne(const RunPlan& plan,
   return host;
 }
 
-/// What is known of a host whose examination failed in a way that nobody
-/// expected (no more threads, no room in /tmp): why, and nothing else.
-RecordedHost Failed(const Request& request, const RunPlan& plan,
-                    const std::string& why) {
-  RecordedHost host;
-  host.facts.request = request;
-  host.facts.collected = std::time(nullptr);
-  host.facts.link.client = "openssh";
-  host.facts.link.config = Unknown{why};
-  host.facts.link.sharing = Unknown{why};
-  host.facts.link.session = Unknown{why};
-  host.facts.link.control = NotNeeded{why};
-  if (plan.repair) host.before = host.facts;
-  return host;
+/// A destination and the hops behind it.  An examination that fails in a way
+/// nobody expected (no more threads, no room in /tmp) takes no others, and not
+/// the report, with it.
+std::vector<RecordedHost> RunPath(
+    const Request& request, const RunPlan& plan,
+    const std::function<std::unique_ptr<Client>()>& make_client) {
+  const std::vector<Request> path = PathRequests(request, plan.then);
+  std::unique_ptr<Client> client;
+  std::vector<RecordedHost> hosts(1);
+  try {
+    client = make_client();
+    hosts[0] = RunOne(plan, [&] {
+      return Collect(path[0], *client, plan.options, plan.control);
+    });
+  } catch (const std::exception& error) {
+    hosts[0].facts = NotExamined(path[0], {}, error.what());
+    if (plan.repair) hosts[0].before = hosts[0].facts;
+  }
+  for (Facts& hop : CollectHops(hosts[0].facts, path, client.get(),
+                                plan.options, plan.control))
+    hosts.push_back({.facts = std::move(hop)});
+  return hosts;
 }
 
 }  // namespace
@@ -64,19 +73,13 @@ Recording RunAll(const RunPlan& plan,
   const auto start = std::chrono::steady_clock::now();
   Recording recording;
   recording.started = std::time(nullptr);
-  recording.hosts.resize(plan.requests.size());
+  std::vector<std::vector<RecordedHost>> paths(plan.requests.size());
 
   Concurrently(plan.requests.size(), plan.jobs, [&](std::size_t i) {
-    // One bad host never takes the others, or the report, with it.
-    try {
-      const std::unique_ptr<Client> client = make_client();
-      recording.hosts[i] = RunOne(plan, [&] {
-        return Collect(plan.requests[i], *client, plan.options, plan.control);
-      });
-    } catch (const std::exception& error) {
-      recording.hosts[i] = Failed(plan.requests[i], plan, error.what());
-    }
+    paths[i] = RunPath(plan.requests[i], plan, make_client);
   });
+  for (std::vector<RecordedHost>& path : paths)
+    std::ranges::move(path, std::back_inserter(recording.hosts));
   recording.duration_ms = std::chrono::duration_cast<Milliseconds>(
                               std::chrono::steady_clock::now() - start)
                               .count();

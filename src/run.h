@@ -17,6 +17,7 @@ namespace agentdoctor {
 
 struct RunPlan {
   std::vector<Request> requests = {};  ///< one per destination
+  std::vector<std::string> then = {};  ///< --then: on from each of them
   RunOptions options = {};
   ControlMode control = ControlMode::kAuto;
   Selection selection = {};
@@ -25,7 +26,7 @@ struct RunPlan {
 };
 
 /// Collects (and, where asked, repairs and collects again) for every request,
-/// in a bounded pool; hosts stand in the order asked.
+/// in a bounded pool; hosts stand in the order asked, hops after their host.
 Recording RunAll(const RunPlan& plan,
                  const std::function<std::unique_ptr<Client>()>& make_client);
 

@@ -10,6 +10,7 @@
 
 #include "agentdoctor/facts.h"
 #include "probes/remote_side.h"
+#include "system/place.h"
 #include "system/process.h"
 
 namespace agentdoctor {
@@ -58,6 +59,11 @@ class Client {
   virtual SessionResult OpenSession(const Facts& facts,
                                     const ProbeCommand& probe) = 0;
 
+  /// One more session like that, without a word as long as all goes well, for
+  /// a RemoteShell.  What it needs lives as long as this client.
+  virtual Command ShellCommand(const Facts& facts,
+                               const std::string& remote_command) = 0;
+
   /// The agent at a remote \a path, asked through the user's live master
   /// (direct-streamlocal@openssh.com), where nothing on the remote can ask;
   /// nothing if there is no such way.
@@ -70,7 +76,8 @@ class Client {
                                          const ProbeCommand* probe) = 0;
 };
 
-/// OpenSSH's ssh, by program name or path.
-std::unique_ptr<Client> MakeOpenSsh(const RunOptions& options);
+/// OpenSSH's ssh, by program name or path, at \a place.
+std::unique_ptr<Client> MakeOpenSsh(const RunOptions& options,
+                                    Place& place = Here());
 
 }  // namespace agentdoctor

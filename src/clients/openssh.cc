@@ -100,16 +100,19 @@ std::string ControlPathOf(const ClientConfig& config) {
 
 class OpenSsh final : public Client {
  public:
-  explicit OpenSsh(const RunOptions& options) : options_(options) {}
+  OpenSsh(const RunOptions& options, Place& place)
+      : options_(options), place_(place) {}
 
   Resolution Resolve(const Request& request) override {
-    return ResolveOpenSsh(request, options_.step_limit);
+    return ResolveOpenSsh(request, options_.step_limit, place_);
   }
 
   Fact<Sharing> LookForMasters(const Request& request,
                                const ClientConfig& config) override;
   SessionResult OpenSession(const Facts& facts,
                             const ProbeCommand& probe) override;
+  Command ShellCommand(const Facts& facts,
+                       const std::string& remote_command) override;
   ControlResult MakeControlLogin(const Facts& facts,
                                  const ProbeCommand* probe) override;
   std::optional<Agent> AskRemoteAgent(const Facts& facts,
@@ -120,6 +123,7 @@ class OpenSsh final : public Client {
                                      const ClientConfig& config);
   JumpHost ResolveJump(const Request& request, const std::string& host,
                        const std::string& before);
+  Precautions Prepare(const Facts& facts);
   Command LoginCommand(const Facts& facts, const Precautions& precautions,
                        std::vector<std::string> argv, TranscriptReader& reader);
   TransportFault FaultOf(const Facts& facts, const Precautions& precautions,
@@ -127,6 +131,8 @@ class OpenSsh final : public Client {
                          int status) const;
 
   RunOptions options_;
+  Place& place_;
+  std::optional<TemporaryDirectory> folder_;  ///< of what logins need
   // The hosts on the way of the request they were resolved for: `ssh -G` is
   // asked once, because it executes Match exec.
   std::optional<std::pair<Request, std::vector<JumpHost>>> jumps_;
@@ -148,7 +154,7 @@ JumpHost OpenSsh::ResolveJump(const Request& request, const std::string& host,
   add("-p", name.port);
   add("-J", before);
   return {.host = host,
-          .config = ResolveOpenSsh(jump, options_.step_limit)
+          .config = ResolveOpenSsh(jump, options_.step_limit, place_)
                         .config.value_or(ClientConfig{})};
 }
 
@@ -186,12 +192,12 @@ Fact<Sharing> OpenSsh::LookForMasters(const Request& request,
   const auto ask = [&](const std::string& host, const ClientConfig& of) {
     return std::async(std::launch::async, [this, &request, host, &of] {
       return AskMaster(request.ssh, host, ControlPathOf(of), of.files,
-                       options_.local_limit);
+                       options_.local_limit, place_);
     });
   };
   std::optional<std::future<Master>> master;
   if (!sharing.control_path.empty()) {
-    sharing.directory = LookAtControlDirectory(sharing.control_path);
+    sharing.directory = LookAtControlDirectory(sharing.control_path, place_);
     if (const auto value = config.values.find("controlpath");
         value != config.values.end()) {
       sharing.control_template = ControlTemplate(request, value->second);
@@ -282,22 +288,42 @@ TransportFault OpenSsh::FaultOf(const Facts& facts,
   return *fault;
 }
 
+/// For a session on the user's own path: nothing is written to their files, or
+/// to anybody's at another place.
+Precautions OpenSsh::Prepare(const Facts& facts) {
+  const ClientConfig config = facts.link.config.value_or(ClientConfig{});
+  Precautions precautions{.jumps = Jumps(facts.request, config),
+                          .step_limit = options_.step_limit,
+                          .strict = !place_.IsHere()};
+  const bool writes =
+      facts.request.interactive || WritesKnownHosts(config) ||
+      std::ranges::any_of(precautions.jumps, [](const JumpHost& jump) {
+        return WritesKnownHosts(jump.config);
+      });
+  if (writes && !precautions.strict) {
+    if (!folder_) folder_.emplace();
+    precautions.known_hosts = folder_->path() + "/known_hosts";
+  }
+  return precautions;
+}
+
+Command OpenSsh::ShellCommand(const Facts& facts,
+                              const std::string& remote_command) {
+  const Precautions precautions = Prepare(facts);
+  TranscriptReader nobody;
+  Command command = LoginCommand(
+      facts, precautions,
+      QuietSessionCommand(facts, remote_command, precautions), nobody);
+  command.on_error_line = nullptr;
+  return command;
+}
+
 SessionResult OpenSsh::OpenSession(const Facts& facts,
                                    const ProbeCommand& probe) {
   const Clock::time_point start = Clock::now();
   SessionResult result;
   Session& session = result.session;
-  const ClientConfig config = facts.link.config.value_or(ClientConfig{});
-  Precautions precautions{.jumps = Jumps(facts.request, config),
-                          .step_limit = options_.step_limit};
-  std::optional<TemporaryDirectory> folder;
-  if (facts.request.interactive || WritesKnownHosts(config) ||
-      std::ranges::any_of(precautions.jumps, [](const JumpHost& jump) {
-        return WritesKnownHosts(jump.config);
-      })) {
-    folder.emplace();
-    precautions.known_hosts = folder->path() + "/known_hosts";
-  }
+  const Precautions precautions = Prepare(facts);
 
   TranscriptReader reader;
   MarkedOutput output(probe);
@@ -307,20 +333,19 @@ SessionResult OpenSsh::OpenSession(const Facts& facts,
   command.on_output = [&output](std::string_view piece) {
     return output.Append(piece);
   };
-  BackgroundProcess ssh;
-  try {
-    ssh = BackgroundProcess(std::move(command));
-  } catch (const std::system_error& error) {
-    session.fault = {"ssh-not-found", error.what()};
+  command.stop_limit = kExitLimit;
+  const ProcessResult ssh = place_.Run(command);
+  if (ssh.end == ProcessEnd::kNotStarted) {
+    session.fault = {"ssh-not-found", ssh.error};
     return result;
   }
-  ProcessEnd end = ssh.WaitUntil(nullptr);
-  if (end == ProcessEnd::kStopped) {
-    const Clock::time_point deadline = Clock::now() + kExitLimit;
-    ssh.WaitUntil([deadline] { return Clock::now() >= deadline; });
+  if (ssh.end == ProcessEnd::kLost) {
+    session.fault = {"connection-lost",
+                     "the session on the host before it: " + ssh.error};
+    return result;
   }
-  if (ssh.status() >= 0 && end != ProcessEnd::kSignalled)
-    session.exit_status = ssh.status();
+  if (ssh.end == ProcessEnd::kExited || ssh.end == ProcessEnd::kStopped)
+    if (ssh.status >= 0) session.exit_status = ssh.status;
 
   session.transcript = reader.transcript();
   session.output_bytes = static_cast<std::int64_t>(output.text().size());
@@ -342,18 +367,19 @@ SessionResult OpenSsh::OpenSession(const Facts& facts,
   if (output.complete()) {
     session.end = SessionEnd::kProbed;
     result.probe_output = output.between();
-  } else if (end == ProcessEnd::kInterrupted) {
+  } else if (ssh.end == ProcessEnd::kInterrupted) {
     session.end = SessionEnd::kInterrupted;
-  } else if (end == ProcessEnd::kOutputLimit) {
+  } else if (ssh.end == ProcessEnd::kOutputLimit) {
     session.end = SessionEnd::kCutOff;
-  } else if (end == ProcessEnd::kTimedOut && (in_session || master_silent)) {
+  } else if (ssh.end == ProcessEnd::kTimedOut &&
+             (in_session || master_silent)) {
     session.end = SessionEnd::kTimedOut;
-  } else if (end == ProcessEnd::kExited && in_session &&
-             !(ssh.status() == kSshFailed && reader.Fault())) {
+  } else if (ssh.end == ProcessEnd::kExited && in_session &&
+             !(ssh.status == kSshFailed && reader.Fault())) {
     session.end = SessionEnd::kNoProbe;
   } else {
     session.end = SessionEnd::kFailed;
-    session.fault = FaultOf(facts, precautions, reader, end, ssh.status());
+    session.fault = FaultOf(facts, precautions, reader, ssh.end, ssh.status);
   }
   session.duration_ms = MillisecondsSince(start);
   return result;
@@ -423,7 +449,8 @@ std::optional<Agent> OpenSsh::AskRemoteAgent(const Facts& facts,
   const Sharing* sharing = facts.link.sharing.get();
   const Session* session = facts.link.session.get();
   // A master that did not carry the session may lead to another machine.
-  if (!sharing || sharing->master.state != MasterState::kAlive || !session ||
+  if (!place_.IsHere() || !sharing ||
+      sharing->master.state != MasterState::kAlive || !session ||
       !session->transcript.through_master.value_or(false))
     return std::nullopt;
   Agent agent{.path = path, .asked_with = "direct-streamlocal"};
@@ -443,8 +470,8 @@ std::optional<Agent> OpenSsh::AskRemoteAgent(const Facts& facts,
 
 }  // namespace
 
-std::unique_ptr<Client> MakeOpenSsh(const RunOptions& options) {
-  return std::make_unique<OpenSsh>(options);
+std::unique_ptr<Client> MakeOpenSsh(const RunOptions& options, Place& place) {
+  return std::make_unique<OpenSsh>(options, place);
 }
 
 }  // namespace agentdoctor

@@ -129,6 +129,11 @@ Words Neutral(int release, const ClientConfig& config, bool interactive,
     add("StdinNull=no");
   }
   if (!interactive) add("BatchMode=yes");
+  if (precautions.strict) {
+    add("StrictHostKeyChecking=yes");
+    // The address of a known host is noted even so (check_host_key).
+    add("CheckHostIP=no");
+  }
   const auto seconds =
       std::chrono::ceil<std::chrono::seconds>(connect_limit).count();
   add("ConnectTimeout=" + std::to_string(seconds));
@@ -220,6 +225,18 @@ Words NeutralLogin(const Facts& facts, const Precautions& precautions) {
                  hops * ConnectLimit(config, precautions.step_limit));
 }
 
+/// The options of a session on the user's own path.
+Words SessionOptions(const Facts& facts, const Precautions& precautions) {
+  Words words = {"-o", "ControlMaster=no"};
+  Append(words, NeutralLogin(facts, precautions));
+  if (OpenSshRelease(facts.link.version) >= Release(8, 7))
+    Append(words, {"-o", "SessionType=default"});
+  Append(words, Jumps(facts, precautions));
+  Append(words, ControlPath(facts.link.config.value_or(ClientConfig{})));
+  Append(words, LoginOptions(facts, precautions, true));
+  return words;
+}
+
 }  // namespace
 
 int OpenSshRelease(const std::string& version) {
@@ -296,16 +313,19 @@ Milliseconds ConnectLimit(const ClientConfig& config, Milliseconds step_limit) {
 std::vector<std::string> SessionCommand(const Facts& facts,
                                         const std::string& remote_command,
                                         const Precautions& precautions) {
-  const ClientConfig config = facts.link.config.value_or(ClientConfig{});
-  Words words = {facts.request.ssh, "-o", "ControlMaster=no"};
-  Append(words, NeutralLogin(facts, precautions));
-  if (OpenSshRelease(facts.link.version) >= Release(8, 7))
-    Append(words, {"-o", "SessionType=default"});
-  Append(words, Jumps(facts, precautions));
-  Append(words, ControlPath(config));
-  Append(words, LoginOptions(facts, precautions, true));
+  Words words = {facts.request.ssh};
+  Append(words, SessionOptions(facts, precautions));
   // Flags assign, the last one wins: -v beats any LogLevel, -T any RequestTTY.
   Append(words, {"-v", "-T", "--", facts.request.destination, remote_command});
+  return words;
+}
+
+std::vector<std::string> QuietSessionCommand(const Facts& facts,
+                                             const std::string& remote_command,
+                                             const Precautions& precautions) {
+  Words words = {facts.request.ssh, "-o", "LogLevel=ERROR"};
+  Append(words, SessionOptions(facts, precautions));
+  Append(words, {"-T", "--", facts.request.destination, remote_command});
   return words;
 }
 

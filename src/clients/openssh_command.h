@@ -38,6 +38,9 @@ struct Precautions {
   std::string known_hosts = {};
   std::vector<JumpHost> jumps = {};  ///< from here to the destination
   Milliseconds step_limit{10000};
+  /// On somebody else's machine: no key of an unknown host is accepted, and
+  /// nothing is written down, whatever the configuration there allows.
+  bool strict = false;
 };
 
 /// Whether a login may write to the first of the known_hosts files without
@@ -51,6 +54,12 @@ Milliseconds ConnectLimit(const ClientConfig& config, Milliseconds step_limit);
 std::vector<std::string> SessionCommand(const Facts& facts,
                                         const std::string& remote_command,
                                         const Precautions& precautions);
+
+/// A session likewise which says nothing but what goes wrong: for a place to
+/// run commands at.
+std::vector<std::string> QuietSessionCommand(const Facts& facts,
+                                             const std::string& remote_command,
+                                             const Precautions& precautions);
 
 /// A private master that forwards \a canary: -M -N -S \a control_socket.
 std::vector<std::string> ControlCommand(const Facts& facts,

@@ -3,13 +3,11 @@
 #include <algorithm>
 #include <charconv>
 #include <cstddef>
-#include <cstdlib>
 #include <iterator>
 #include <utility>
 
 #include "agentdoctor/ssh_options.h"
 #include "clients/openssh_config_lines.h"
-#include "system/file.h"
 #include "system/text.h"
 
 namespace agentdoctor {
@@ -671,10 +669,11 @@ std::optional<std::string> NonEmpty(std::optional<std::string> value) {
 }
 
 std::optional<std::string> SocketOf(const std::string& text,
-                                    const Environment& environment) {
+                                    const Environment& environment,
+                                    const std::string& home) {
   if (text.starts_with('$')) return NonEmpty(environment(text.substr(1)));
   // Before 8.3 -G prints it as it is written.
-  if (text.starts_with("~/")) return HomeDirectory() + text.substr(1);
+  if (text.starts_with("~/")) return home + text.substr(1);
   return NonEmpty(text);
 }
 
@@ -684,17 +683,13 @@ std::optional<ConfigLine> WinnerOf(const ClientConfig& config,
   return found == config.values.end() ? std::nullopt : found->second.winner;
 }
 
-std::string ReadConfigFile(const std::string& path) {
-  return ReadFile(path).value_or("");
-}
-
 /// The words around the user's own that ssh -G needs to get to its answer.
 struct Aid {
   std::vector<std::string> options = {};  ///< in front: they win
   std::vector<std::string> remote_command = {};
 };
 
-ProcessResult RunDashG(const Request& request, Milliseconds limit,
+ProcessResult RunDashG(Place& place, const Request& request, Milliseconds limit,
                        const Aid& aid) {
   Command command;
   command.argv = {request.ssh};
@@ -708,7 +703,7 @@ ProcessResult RunDashG(const Request& request, Milliseconds limit,
   add(aid.remote_command);
   command.total_limit = limit;
   command.output_limit = kOutputLimit;
-  return Run(command);
+  return place.Run(command);
 }
 
 /// ssh.c:main() makes two checks before it prints the answer to -G that have
@@ -840,7 +835,8 @@ ClientConfig ParseConfig(
 }
 
 AgentChoice PrimaryAgent(const ClientConfig& config,
-                         const Environment& environment) {
+                         const Environment& environment,
+                         const std::string& home) {
   const std::string text = FirstValue(config, "identityagent");
   if (text.empty())
     return {AgentSource::kEnvironment, "SSH_AUTH_SOCK",
@@ -851,15 +847,16 @@ AgentChoice PrimaryAgent(const ClientConfig& config,
   if (text == "SSH_AUTH_SOCK")
     choice.path = NonEmpty(environment(text));
   else if (text != "none")
-    choice.path = SocketOf(text, environment);
+    choice.path = SocketOf(text, environment, home);
   return choice;
 }
 
 AgentChoice ForwardedAgent(const ClientConfig& config,
-                           const Environment& environment) {
+                           const Environment& environment,
+                           const std::string& home) {
   const std::string& text = config.forward_agent_path;
-  if (text.empty()) return PrimaryAgent(config, environment);
-  return {AgentSource::kForwardAgent, text, SocketOf(text, environment),
+  if (text.empty()) return PrimaryAgent(config, environment, home);
+  return {AgentSource::kForwardAgent, text, SocketOf(text, environment, home),
           WinnerOf(config, "forwardagent")};
 }
 
@@ -870,11 +867,12 @@ Request AboutNoHost(Request request) {
   return request;
 }
 
-Resolution ResolveOpenSsh(const Request& request, Milliseconds limit) {
+Resolution ResolveOpenSsh(const Request& request, Milliseconds limit,
+                          Place& place) {
   Resolution resolution;
   Aid aid;
-  ProcessResult result = RunDashG(request, limit, aid);
-  while (Help(result, aid)) result = RunDashG(request, limit, aid);
+  ProcessResult result = RunDashG(place, request, limit, aid);
+  while (Help(result, aid)) result = RunDashG(place, request, limit, aid);
   resolution.version = VersionOf(result.err);
 
   std::optional<std::string> silence = WhyNoAnswer(result);
@@ -887,9 +885,15 @@ Resolution ResolveOpenSsh(const Request& request, Milliseconds limit) {
     resolution.primary = Unknown{*silence};
     return resolution;
   }
+  const std::map<std::string, FileText> files =
+      place.ReadFiles(FilesInTrace(result.err));
+  const auto read_file = [&files](const std::string& path) {
+    const auto found = files.find(path);
+    return found == files.end() ? std::string() : found->second.text;
+  };
   if (result.status != 0) {
     ClientConfig config;
-    config.error = ReadError(result.err, ReadConfigFile);
+    config.error = ReadError(result.err, read_file);
     if (config.error->message.empty())
       config.error->message =
           result.err.find("usage: ssh") != std::string::npos
@@ -907,18 +911,17 @@ Resolution ResolveOpenSsh(const Request& request, Milliseconds limit) {
     if (const auto at = result.out.find(kOurs); at != std::string::npos)
       result.out.replace(at, kOurs.size(), "\nexitonforwardfailure yes\n");
   }
-  ClientConfig config =
-      ParseConfig(request, result.out, result.err, ReadConfigFile);
+  ClientConfig config = ParseConfig(request, result.out, result.err, read_file);
   for (ConfigFile& file : config.files)
-    file.modified = LookAt(file.path).modified;
+    if (const auto found = files.find(file.path); found != files.end())
+      file.modified = found->second.modified;
 
-  const Environment environment =
-      [](const std::string& name) -> std::optional<std::string> {
-    const char* value = std::getenv(name.c_str());
-    return value ? std::optional<std::string>(value) : std::nullopt;
+  const Environment environment = [&place](const std::string& name) {
+    return place.Variable(name);
   };
-  resolution.forwarded = ForwardedAgent(config, environment);
-  resolution.primary = PrimaryAgent(config, environment);
+  const std::string home = place.Home();
+  resolution.forwarded = ForwardedAgent(config, environment, home);
+  resolution.primary = PrimaryAgent(config, environment, home);
   resolution.config = std::move(config);
   return resolution;
 }

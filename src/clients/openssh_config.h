@@ -6,11 +6,13 @@
 
 #include "agentdoctor/facts.h"
 #include "clients/client.h"
+#include "system/place.h"
 
 namespace agentdoctor {
 
 /// Runs `ssh -G -vvv` once (it executes Match exec) and reads both streams.
-Resolution ResolveOpenSsh(const Request& request, Milliseconds limit);
+Resolution ResolveOpenSsh(const Request& request, Milliseconds limit,
+                          Place& place = Here());
 
 /// The same question about no host in particular: a name that no Host line
 /// means and that is looked up nowhere.
@@ -23,15 +25,17 @@ ClientConfig ParseConfig(
     const std::function<std::string(const std::string&)>& read_file);
 
 /// The agent that would be forwarded / used to log in (notes on IdentityAgent
-/// and ForwardAgent: ssh.c), given this environment.
+/// and ForwardAgent: ssh.c), given this environment and home.
 AgentChoice ForwardedAgent(
     const ClientConfig& config,
     const std::function<std::optional<std::string>(const std::string&)>&
-        environment);
+        environment,
+    const std::string& home = Here().Home());
 AgentChoice PrimaryAgent(
     const ClientConfig& config,
     const std::function<std::optional<std::string>(const std::string&)>&
-        environment);
+        environment,
+    const std::string& home = Here().Home());
 
 /// The first value of a keyword (lower case), or "".
 std::string FirstValue(const ClientConfig& config, const std::string& keyword);

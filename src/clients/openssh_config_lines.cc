@@ -414,6 +414,19 @@ std::optional<ConfigWords> SplitConfigLine(std::string_view line) {
   return words;
 }
 
+std::vector<std::string> FilesInTrace(std::string_view trace) {
+  std::vector<std::string> files;
+  for (const Event& event : ReadEvents(trace)) {
+    const bool names =
+        event.kind == Event::Kind::kRead || event.kind == Event::Kind::kInclude;
+    const std::string& file =
+        event.kind == Event::Kind::kInclude ? event.what : event.file;
+    if (names && std::ranges::find(files, file) == files.end())
+      files.push_back(file);
+  }
+  return files;
+}
+
 AppliedLines FollowTrace(
     std::string_view trace,
     const std::function<std::string(const std::string&)>& read_file) {

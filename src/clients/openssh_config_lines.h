@@ -51,6 +51,9 @@ struct AppliedLines {
   std::string trouble = {};
 };
 
+/// The files that a trace names, each once: what FollowTrace() will ask for.
+std::vector<std::string> FilesInTrace(std::string_view trace);
+
 AppliedLines FollowTrace(
     std::string_view trace,
     const std::function<std::string(const std::string&)>& read_file);

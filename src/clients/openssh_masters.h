@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "agentdoctor/facts.h"
+#include "system/place.h"
 #include "system/process.h"
 
 namespace agentdoctor {
@@ -15,10 +16,11 @@ namespace agentdoctor {
 Master AskMaster(const std::string& ssh, const std::string& host,
                  const std::string& path,
                  const std::vector<ConfigFile>& config_files,
-                 Milliseconds limit);
+                 Milliseconds limit, Place& place = Here());
 
 /// The folder a control socket lies in.
-ControlDirectory LookAtControlDirectory(const std::string& control_path);
+ControlDirectory LookAtControlDirectory(const std::string& control_path,
+                                        Place& place = Here());
 
 /// The longest control path with which ssh can become a master: it binds to
 /// the path, a dot and 16 random characters (mux.c, muxserver_listen()).

@@ -23,6 +23,7 @@ class FailingClient final : public Client {
   SessionResult OpenSession(const Facts&, const ProbeCommand&) override {
     return {};
   }
+  Command ShellCommand(const Facts&, const std::string&) override { return {}; }
   std::optional<Agent> AskRemoteAgent(const Facts&,
                                       const std::string&) override {
     return std::nullopt;
