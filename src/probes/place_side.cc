@@ -11,7 +11,7 @@ namespace {
 
 Side Probe(Place& place, const std::optional<std::string>& auth_sock,
            Milliseconds limit) {
-  const ProbeCommand probe = MakeProbeCommand({}, limit);
+  const ProbeCommand probe = MakeProbeCommand();
   Command command{.argv = {"sh", "-c", probe.command},
                   .idle_limit = limit,
                   .total_limit = 4 * limit};
