@@ -188,6 +188,86 @@ void TieConsequences(Findings& findings) {
   }
 }
 
+// ------------------------------------------------------------ further hops --
+
+/// What is wrong with this hop because no agent arrives where it begins.
+void TieToEarlierHop(const Facts& facts, const EarlierBreak& earlier,
+                     Findings& findings) {
+  const Agent* near = checks::PrimaryAgent(facts);
+  if (near && near->state == AgentState::kAnswered && !near->identities.empty())
+    return;
+  for (ReportedFinding& reported : findings) {
+    const bool lacks_agent =
+        reported.stage == Stage::kAgent ||
+        Contains({"forward-agent-primary-missing", "authentication-failed",
+                  "interaction-needed"},
+                 reported.finding.code);
+    if (!lacks_agent || !IsError(reported)) continue;
+    reported.consequence_of = earlier.code;
+    reported.consequence_host = earlier.host;
+  }
+}
+
+/// "here" is the host where the hop begins.
+void SayWhere(const std::string& host, std::string& text) {
+  constexpr std::string_view kHere = " here";
+  for (std::size_t at = text.find(kHere); at != std::string::npos;
+       at = text.find(kHere, at + 1)) {
+    const std::size_t end = at + kHere.size();
+    if (end == text.size() || text.find_first_of(" ,.;:)", end) == end)
+      text.replace(at, kHere.size(), " on " + host);
+  }
+}
+
+Evidence PlaceEvidence(const Facts& facts, Stage stage, Evidence evidence) {
+  const auto from = [&evidence](std::string_view start) {
+    return evidence.source.starts_with(start);
+  };
+  // These name a place themselves, or are made here.
+  if (from("probe") || from("fresh login") || from("session through"))
+    return evidence;
+  const bool far = stage >= Stage::kServer && !evidence.file.empty();
+  if (far)
+    evidence.host = facts.request.destination;
+  else if (stage < Stage::kServer || from("ssh "))
+    evidence.host = facts.via.back();
+  return evidence;
+}
+
+/// Nothing is repaired on another machine: every remedy is for a person, and
+/// says where.
+Fix PlaceFix(const Facts& facts, Stage stage, Fix fix) {
+  constexpr std::string_view kOnTheHost = "On the host, ";
+  fix.action = Action::kNone;
+  fix.target.clear();
+  if (fix.safety == Safety::kSafe) fix.safety = Safety::kReview;
+  for (std::vector<std::string>& command : fix.commands)
+    // That one is to be told of a prompt; over there ssh itself will do.
+    if (command.size() > 3 && command[0] == "agentdoctor") {
+      command.erase(command.begin() + 1, command.begin() + 3);
+      command[0] = facts.request.ssh;
+    }
+  if (fix.title.starts_with(kOnTheHost)) {
+    fix.title.erase(0, kOnTheHost.size());
+    fix.host = facts.request.destination;
+  } else if (stage < Stage::kServer || !fix.commands.empty()) {
+    fix.host = facts.via.back();
+  }
+  return fix;
+}
+
+void PlaceFindings(const Facts& facts, Findings& findings) {
+  for (ReportedFinding& reported : findings) {
+    Finding& finding = reported.finding;
+    SayWhere(facts.via.back(), finding.summary);
+    SayWhere(facts.via.back(), finding.explanation);
+    for (Evidence& evidence : finding.evidence)
+      evidence = PlaceEvidence(facts, reported.stage, std::move(evidence));
+    for (Fix& fix : finding.fixes)
+      fix = PlaceFix(facts, reported.stage, std::move(fix));
+  }
+}
+
 bool IsCause(const ReportedFinding& reported) {
   return reported.consequence_of.empty();
 }
@@ -275,7 +355,8 @@ CheckResult Result(const Examined& examined, const Findings& findings,
 
 }  // namespace
 
-HostReport Diagnose(const Facts& facts, const std::vector<Examined>& examined) {
+HostReport Diagnose(const Facts& facts, const std::vector<Examined>& examined,
+                    const std::optional<EarlierBreak>& earlier) {
   Findings findings;
   for (const Examined& each : examined)
     for (const Finding& finding : each.answer.findings)
@@ -286,8 +367,11 @@ HostReport Diagnose(const Facts& facts, const std::vector<Examined>& examined) {
   RespectMisspelling(facts, findings, reliefs);
   RespectWhatWorks(facts, examined, findings, reliefs);
   TieConsequences(findings);
+  if (earlier) TieToEarlierHop(facts, *earlier, findings);
+  if (!facts.via.empty()) PlaceFindings(facts, findings);
 
   HostReport report;
+  report.earlier = earlier;
   report.host = facts.request.destination;
   report.via = facts.via;
   report.client = facts.link.client;
@@ -297,6 +381,10 @@ HostReport Diagnose(const Facts& facts, const std::vector<Examined>& examined) {
   report.root_cause = FindRootCause(findings, report.verdict);
   for (const Examined& each : examined)
     report.checks.push_back(Result(each, findings, reliefs));
+  if (!facts.via.empty())
+    for (CheckResult& check : report.checks)
+      if (check.stage < Stage::kServer)
+        SayWhere(facts.via.back(), check.summary);
   report.findings = std::move(findings);
   if (facts.here && !checks::ForwardingWorks(facts)) {
     const auto agents =

@@ -16,8 +16,17 @@
 namespace agentdoctor {
 namespace {
 
-HostReport Judge(const Facts& facts, const Selection& selection) {
-  return Diagnose(facts, Examine(facts, AllChecks(), selection));
+HostReport Judge(const Facts& facts, const Selection& selection,
+                 const std::optional<EarlierBreak>& earlier = {}) {
+  return Diagnose(facts, Examine(facts, AllChecks(), selection), earlier);
+}
+
+/// What \a before, the hop before another, says about the path up to there.
+std::optional<EarlierBreak> BreakAt(const HostReport& before) {
+  if (before.earlier) return before.earlier;
+  if (before.verdict != Verdict::kBroken || !before.root_cause)
+    return std::nullopt;
+  return EarlierBreak{.host = before.host, .code = before.root_cause->code};
 }
 
 RecordedHost RunOne(const RunPlan& plan,
@@ -104,7 +113,10 @@ Report MakeReport(const Recording& recording, const Selection& selection) {
   report.started = recording.started;
   report.duration_ms = recording.duration_ms;
   for (const RecordedHost& recorded : recording.hosts) {
-    HostReport host = Judge(recorded.facts, selection);
+    const bool further = !recorded.facts.via.empty() && !report.hosts.empty();
+    HostReport host =
+        Judge(recorded.facts, selection,
+              further ? BreakAt(report.hosts.back()) : std::nullopt);
     if (recorded.before) {
       const HostReport before = Judge(*recorded.before, selection);
       host.fix_requested = true;

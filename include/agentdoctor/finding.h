@@ -30,6 +30,7 @@ struct Evidence {
   std::string text = {};    ///< verbatim
   std::string file = {};    ///< empty: none
   int line = 0;             ///< 0: none
+  std::string host = {};    ///< where, on a further hop; empty: here
 };
 
 /// Whether a fix may be applied without a person looking at it first.
@@ -65,6 +66,7 @@ struct Fix {
   std::vector<Edit> edits = {};
   Action action = Action::kNone;
   std::string target = {};
+  std::string host = {};  ///< where to do it, on a further hop; empty: here
 };
 
 struct Finding {

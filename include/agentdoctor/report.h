@@ -25,7 +25,8 @@ struct ReportedFinding {
   Finding finding = {};
   std::string check = {};
   Stage stage = Stage::kAgent;
-  std::string consequence_of = {};  ///< a code; empty: a cause by itself
+  std::string consequence_of = {};    ///< a code; empty: a cause by itself
+  std::string consequence_host = {};  ///< an earlier hop's; empty: this one's
 };
 
 enum class Verdict { kHealthy, kDegraded, kBroken, kUndetermined };
@@ -34,6 +35,12 @@ struct RootCause {
   std::string code = {};
   std::string check = {};
   std::string summary = {};
+};
+
+/// What an earlier hop of the path lacks.
+struct EarlierBreak {
+  std::string host = {};
+  std::string code = {};
 };
 
 enum class RepairStatus { kApplied, kFailed, kPlanned };
@@ -68,6 +75,8 @@ struct HostReport {
   /// `here`: the line that gives the shell one sits in a working agent; empty
   /// where it has one, or there is none to be had.
   std::string this_shell = {};
+  /// On a further hop: the path is broken before it.
+  std::optional<EarlierBreak> earlier = {};
   std::int64_t duration_ms = 0;
 };
 

@@ -47,6 +47,7 @@ Json Write(const Evidence& evidence) {
   Json json = {{"source", evidence.source}, {"text", evidence.text}};
   if (!evidence.file.empty()) json["file"] = evidence.file;
   if (evidence.line > 0) json["line"] = evidence.line;
+  if (!evidence.host.empty()) json["host"] = evidence.host;
   return json;
 }
 
@@ -60,27 +61,32 @@ Json Write(const Fix& fix) {
                      {"line", edit.line},
                      {"text", edit.text},
                      {"replaces", edit.replaces}});
-  return {{"title", fix.title},
-          {"safety", Name(fix.safety)},
-          {"commands", std::move(commands)},
-          {"edits", std::move(edits)}};
+  Json json = {{"title", fix.title},
+               {"safety", Name(fix.safety)},
+               {"commands", std::move(commands)},
+               {"edits", std::move(edits)}};
+  if (!fix.host.empty()) json["host"] = fix.host;
+  return json;
 }
 
 Json Write(const ReportedFinding& reported) {
   const Finding& finding = reported.finding;
-  return {{"code", finding.code},
-          {"check", reported.check},
-          {"stage", Name(reported.stage)},
-          {"severity", Name(finding.severity)},
-          {"certainty", Name(finding.certainty)},
-          {"summary", finding.summary},
-          {"explanation", finding.explanation},
-          {"evidence", WriteAll(finding.evidence)},
-          {"fixes", WriteAll(finding.fixes)},
-          {"consequenceOf", reported.consequence_of.empty()
-                                ? Json(nullptr)
-                                : Json(reported.consequence_of)},
-          {"docs", "docs/findings/" + finding.code + ".md"}};
+  Json json = {{"code", finding.code},
+               {"check", reported.check},
+               {"stage", Name(reported.stage)},
+               {"severity", Name(finding.severity)},
+               {"certainty", Name(finding.certainty)},
+               {"summary", finding.summary},
+               {"explanation", finding.explanation},
+               {"evidence", WriteAll(finding.evidence)},
+               {"fixes", WriteAll(finding.fixes)},
+               {"consequenceOf", reported.consequence_of.empty()
+                                     ? Json(nullptr)
+                                     : Json(reported.consequence_of)},
+               {"docs", "docs/findings/" + finding.code + ".md"}};
+  if (!reported.consequence_host.empty())
+    json["consequenceOfHost"] = reported.consequence_host;
+  return json;
 }
 
 Json Write(const RepairRecord& repair) {

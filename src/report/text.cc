@@ -64,6 +64,10 @@ const char* Label(Stage stage) {
   }
   return "next hop";
 }
+/// Beyond the first host nothing is local.
+const char* Label(const HostReport& host, Stage stage) {
+  return !host.via.empty() && stage == Stage::kAgent ? "agent" : Label(stage);
+}
 constexpr std::size_t kLabelWidth = std::string_view("remote agent").size();
 
 /// The same where there is one place only.
@@ -179,7 +183,55 @@ class TextReport : private TextPage {
     out_ += '\n';
   }
 
+  using Hosts = std::vector<HostReport>::const_iterator;
+
+  /// The path from \a first to the host before \a end, in one line: how far
+  /// forwarding works, and where it breaks.
+  void Path(Hosts first, Hosts end) {
+    const auto works = [](const HostReport& host) {
+      return host.verdict == Verdict::kHealthy ||
+             host.verdict == Verdict::kDegraded;
+    };
+    const auto stop = std::find_if_not(first, end, works);
+    std::string text = "agent forwarding along ";
+    for (auto host = first; host != end; ++host)
+      text += (host == first  ? ""
+               : style_.ascii ? " -> "
+                              : " → ") +
+              Clean(host->host);
+    const Mark mark = MarkOf(stop == end ? Verdict::kHealthy : stop->verdict);
+    if (stop == end) {
+      text += " works";
+    } else {
+      text += (stop->verdict == Verdict::kBroken ? " breaks at "
+                                                 : " can't be followed to ") +
+              Clean(stop->host);
+      if (stop->root_cause) text += ": " + Clean(stop->root_cause->summary);
+    }
+    out_ += Show(mark) + " ";
+    Flow(2, 2, text, Tone::kBold);
+  }
+
+  void Paths(const Report& report) {
+    for (auto first = report.hosts.begin(); first != report.hosts.end();) {
+      const auto end =
+          std::find_if(first + 1, report.hosts.end(),
+                       [](const HostReport& host) { return host.via.empty(); });
+      if (end - first > 1) Path(first, end);
+      first = end;
+    }
+  }
+
   void Overview(const Report& report) {
+    Paths(report);
+    const auto paths = std::ranges::count_if(
+        report.hosts, [](const HostReport& host) { return host.via.empty(); });
+    if (paths > 1) Counts(report);
+    Blank();
+    Outcomes(report);
+  }
+
+  void Counts(const Report& report) {
     std::string text = std::to_string(report.hosts.size()) + " hosts";
     const char* separator = ": ";
     for (const Verdict verdict : {Verdict::kHealthy, Verdict::kDegraded,
@@ -191,7 +243,9 @@ class TextReport : private TextPage {
       separator = ", ";
     }
     Literal(0, Toned(Tone::kBold, text));
-    Blank();
+  }
+
+  void Outcomes(const Report& report) {
     std::size_t widest = 0;
     for (const HostReport& host : report.hosts)
       widest = std::max(widest, Width(Destination(host)));
@@ -221,6 +275,12 @@ class TextReport : private TextPage {
     } else if (host.root_cause) {
       Blank();
       Paragraph(2, Clean(host.root_cause->summary));
+    }
+    if (!host.root_cause && host.earlier) {
+      Blank();
+      Paragraph(2, "What breaks the path before it comes first: " +
+                       Clean(host.earlier->code) + " at " +
+                       Clean(host.earlier->host));
     }
     if (host.fix_requested) Repairs(host);
     Chain(host);
@@ -263,7 +323,7 @@ class TextReport : private TextPage {
       const Mark mark = MarkOf(check.status);
       const std::string word = Word(check.status);
       const std::string label =
-          here_ ? LabelHere(check.stage) : Label(check.stage);
+          here_ ? LabelHere(check.stage) : Label(host, check.stage);
       out_ += Show(mark) + " " + Toned(mark.tone, word);
       out_.append(6 - word.size(), ' ');
       out_ += label;
@@ -300,6 +360,8 @@ class TextReport : private TextPage {
     if (finding.certainty == Certainty::kLikely) text += ", likely";
     if (!reported.consequence_of.empty())
       text += ", follows from " + Clean(reported.consequence_of);
+    if (!reported.consequence_host.empty())
+      text += " at " + Clean(reported.consequence_host);
     Flow(6, 6, text + ")");
     if (style_.verbose) {
       Paragraph(6, Clean(finding.explanation));

@@ -24,10 +24,12 @@ const char* Word(RepairStatus status) {
 
 /// Where a piece of evidence was seen, the way compilers name places.
 std::string Place(const Evidence& evidence) {
-  if (evidence.file.empty()) return Clean(evidence.source);
+  const std::string host =
+      evidence.host.empty() ? "" : " on " + Clean(evidence.host);
+  if (evidence.file.empty()) return Clean(evidence.source) + host;
   std::string place = Clean(evidence.file);
   if (evidence.line > 0) place += ":" + std::to_string(evidence.line);
-  return place;
+  return place + host;
 }
 
 }  // namespace
@@ -164,7 +166,9 @@ void TextPage::ListFixes(std::size_t indent, const std::vector<Fix>& fixes,
 
 void TextPage::ShowFix(std::size_t indent, const Fix& fix,
                        std::string_view lead) {
-  std::string title = std::string(lead) + Clean(fix.title);
+  std::string title = std::string(lead);
+  if (!fix.host.empty()) title += "on " + Clean(fix.host) + ": ";
+  title += Clean(fix.title);
   if (fix.action != Action::kNone && fix.safety == Safety::kSafe)
     title += " (--fix does this)";
   if (fix.safety == Safety::kReview) title += " (look before you do this)";
