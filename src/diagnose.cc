@@ -223,9 +223,12 @@ Evidence PlaceEvidence(const Facts& facts, Stage stage, Evidence evidence) {
   const auto from = [&evidence](std::string_view start) {
     return evidence.source.starts_with(start);
   };
-  // These name a place themselves, or are made here.
-  if (from("probe") || from("fresh login") || from("session through"))
+  // These name a place themselves.
+  if (from("probe") || from("session through")) return evidence;
+  if (from("fresh login")) {
+    evidence.source += ", made from here";
     return evidence;
+  }
   const bool far = stage >= Stage::kServer && !evidence.file.empty();
   if (far)
     evidence.host = facts.request.destination;
