@@ -443,6 +443,32 @@ std::vector<Facts> OneOfEach() {
            .auth_sock = std::optional<std::string>(kFarSocket)}};
       facts.near.long_lived = LongLived{};
     });
+  const auto add_hop = [&add](const auto& change) {
+    add(HealthyFacts(), [&change](Facts& facts) {
+      NextHop& hop = facts.next_hops.get()->front();
+      hop.authenticated = false;
+      hop.auth_method.clear();
+      hop.offered[0].accepted = false;
+      hop.fault = TransportFault{"authentication-failed",
+                                 "Permission denied (publickey)."};
+      change(hop);
+    });
+  };
+  add_hop([](NextHop&) {});
+  add_hop([](NextHop& hop) {
+    hop.fault = TransportFault{"connection-refused", "Connection refused"};
+  });
+  add_hop([](NextHop& hop) {
+    hop.fault->message = "Too many authentication failures";
+  });
+  add_hop([](NextHop& hop) {
+    hop.offered.clear();
+    hop.config = {{"identitiesonly", "yes"}};
+  });
+  add_hop([](NextHop& hop) {
+    hop.offered[0].accepted = true;
+    hop.signing_failure = "agent refused operation";
+  });
   return all;
 }
 

@@ -11,6 +11,7 @@
 #include "agent/fake_agent.h"
 #include "probes/nss_wrapper.h"
 #include "probes/remote_side.h"
+#include "probes/this_session.h"
 #include "system/file.h"
 #include "system/process.h"
 #include "system/text.h"
@@ -88,7 +89,7 @@ class LoginShell : public testing::TestWithParam<const char*> {
       return {};
     }
     const std::size_t from = begin + probe.begin_marker.size();
-    return ParseProbe(result.out.substr(from, end - from));
+    return ThisSession(result.out.substr(from, end - from));
   }
 
   TemporaryDirectory folder_;

@@ -8,11 +8,10 @@
 #include <fstream>
 #include <map>
 #include <optional>
-#include <set>
 
 #include "agent/fake_agent.h"
-#include "probes/records.h"
 #include "probes/remote_side.h"
+#include "probes/this_session.h"
 #include "system/file.h"
 #include "system/process.h"
 #include "system/text.h"
@@ -102,23 +101,6 @@ class ProbeScript : public testing::Test {
              const std::string& shell = "/bin/bash",
              const std::string& before = "", const std::string& after = "") {
     return ThisSession(Output(environment, shell, before, after));
-  }
-
-  // Whatever else runs on this machine names agents, too: these stand behind
-  // the session's own.
-  static Side ThisSession(const std::string& output) {
-    Side side = ParseProbe(output);
-    const auto records = ReadRecords(output);
-    if (!records.known()) return side;
-    std::set<std::string> own;
-    for (const auto& [key, value] : records.value()) {
-      if (key == "version") break;
-      if (key == "agent") own.insert(value);
-    }
-    std::erase_if(side.agents, [&](const Agent& agent) {
-      return !own.contains(agent.path);
-    });
-    return side;
   }
 
   // The one agent asked.
