@@ -178,8 +178,8 @@ constexpr std::array<Product, 7> kProducts = {{
     {"/remote-dev-server", "JetBrains"},
 }};
 
-// "PID/cmdline:WORD:FOLDER/": a program of an editor, or a script that one of
-// these runs; not any program that is given a file of it.
+// "PID/cmdline:WORD:PATH", the path of a program of an editor, or of a script
+// that one of these runs; not any program that is given a file of it.
 void ReadEditorLine(std::string_view line, Seen& seen) {
   const auto pid = ReadNumber(Cut(line, '/'));
   Cut(line, ':');
@@ -193,7 +193,7 @@ void ReadEditorLine(std::string_view line, Seen& seen) {
                             name == "java" || name.starts_with("python");
   if (*word != 1 && (*word != 2 || !runs_scripts)) return;
   for (const Product& product : kProducts)
-    if (line.starts_with(product.folder)) {
+    if (line.find(product.folder) != std::string_view::npos) {
       process->second.product = product.name;
       return;
     }

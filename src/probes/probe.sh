@@ -489,59 +489,77 @@ links() {
   done
 }
 
+# existing PATH: sets above to as much of it as is there
+existing() {
+  above=$1
+  while [ "$above" ]; do
+    [ -e "$above" ] && break
+    above=${above%/*}
+  done
+  above=${above:-/}
+}
+
 # v: a value, of these processes (p); i: number, parent, start and name of one;
-# e: a word of its command line that names an editor; b: when the machine
-# started.  Values are cut, a path that long is none.  A process of another
-# world (a container) names a path of that world.  Leaves us in /proc.
+# e: a word of its command line that names an editor (these keep a folder at
+# home); b: when the machine started.  Values are cut, a path that long is none.  A process of another
+# world (a container) names a path of that world: what is left of a dead one
+# here is not what is there.  Leaves us in /proc.
 processes() {
   [ -d /proc/self ] || { note n "processes: there is no /proc"; return; }
   cd /proc
-  entries=$({ limit 2 grep -zaosHE -e "^SSH_(AUTH_SOCK|CONNECTION)=.*" [0-9]*/environ 2>&1; printf "=%s\0" $?; } | tr "\0\n" "\n\1" | cut -c-250 | sort -t: -k2)
-  [ "$entries" ] || note n "processes: no tr, cut and sort"
+  groups=$({ limit 2 grep -zasHE -e "^SSH_(AUTH_SOCK|CONNECTION)=" [0-9]*/environ 2>&1; printf "=%s\0" $?; } | tr "\0\n" "\n\1" | awk "/^=/ {print; next} /^[0-9]+.environ:SSH_[AC].*=/ {value = substr(\$0, index(\$0, \":\") + 1, 240); pids[value] = pids[value] \" \" (\$0 + 0); next} {odd = 1} END {if (odd) print \"=odd\"; for (value in pids) print \"v\" value \"\np\" pids[value]}")
+  [ "$groups" ] || note n "processes: no tr and awk"
   same_world=
   [ / -ef / ] && same_world=yes
+  cmdline=
+  pattern="^[0-9]+ \(|btime [0-9]"
+  for folder in "$HOME"/.*-server* "$HOME"/.cache/JetBrains; do
+    [ -d "$folder" ] || continue
+    cmdline=yes
+    pattern="$pattern|/(\.[a-z-]+-server(-insiders)?|\.cache/JetBrains/RemoteDev|remote-dev-server)[^/]*/"
+    break
+  done
   wanted=$screen_pids
   number=0
-  last=
-  list=
   set -f
   IFS=$lf
-  for entry in $entries; do
-    case $entry in
-      =[012]) note s "+"; continue ;;
-      =137|=124) note n "processes: /proc did not answer within 2 s"; break ;;
-      [0-9]*/environ:SSH_*=*) ;;
-      *) note n "processes: no grep that can search /proc/PID/environ"; break ;;
-    esac
-    process=${entry%%/*}
-    value=${entry#*:}
-    [ "$uid" = 0 ] && { [ -O "$process" ] || continue; }
-    if [ "$value" = "$last" ]; then :
-    else
-      [ "$list" ] && printf "v%s\np%s\n" "$last" "$list"
-      list=
-      last=$value
-      here=yes
-      case $value in
-        SSH_AUTH_SOCK=/*) [ -S "${value#*=}" ] || here= ;;
-      esac
-    fi
-    if [ -z "$here" ]; then
-      [ -S "$process/root${value#*=}" ] && continue
-      [ -z "$same_world" ] || [ "$process/root/" -ef / ] || continue
-    fi
-    list="$list $process"
-    case $value in
-      SSH_A*)
-        case " $ancestors $$ " in *" $process "*) continue ;; esac
-        number=$((number + 1))
-        [ $number -le 1000 ] && wanted="$wanted$lf$process/stat$lf$process/cmdline" ;;
+  for line in $groups; do
+    case $line in
+      =[012]) note s "+" ;;
+      =137|=124) note n "processes: /proc did not answer within 2 s" ;;
+      =*) note n "processes: no grep that can search /proc/PID/environ" ;;
+      vSSH_C*) value=$line; printf "%s\n" "$line" ;;
+      v*)
+        value=$line
+        dead=
+        case $value in
+          vSSH_AUTH_SOCK=/*) [ -S "${value#*=}" ] || { dead=yes; existing "${value#*=}"; } ;;
+        esac ;;
+      p*)
+        case $value in vSSH_C*) printf "%s\n" "$line"; continue ;; esac
+        IFS=" "
+        list=
+        for process in ${line#p}; do
+          [ "$uid" = 0 ] && { [ -O "$process" ] || continue; }
+          if [ "$dead" ]; then
+            if [ "$same_world" ]; then
+              [ "$process/root$above" -ef "$above" ] || continue
+            else
+              [ -S "$process/root${value#*=}" ] && continue
+            fi
+          fi
+          list="$list $process"
+          case " $ancestors $$ " in *" $process "*) continue ;; esac
+          number=$((number + 1))
+          [ $number -le 1000 ] && wanted="$wanted$lf$process/stat${cmdline:+$lf$process/cmdline}"
+        done
+        IFS=$lf
+        [ "$list" ] && printf "%s\np%s\n" "$value" "$list" ;;
     esac
   done
-  [ "$list" ] && printf "v%s\np%s\n" "$last" "$list"
   [ "$number" -gt 1000 ] && note n "processes: only 1000 of $number were looked at"
   if [ "$wanted" ]; then
-    limit 2 grep -zaosnHE -e "^[0-9]+ \(.*\) [A-Za-z]( -?[0-9]+){19}" -e "btime [0-9]+" -e "/(\.[a-z-]+-server(-insiders)?|\.cache/JetBrains/RemoteDev|remote-dev-server)[^/]*/" stat $wanted | tr "\0\n" "\n\1" | sed -n "s/^stat:.*btime /b/p;s/^\([0-9]*\)\/stat:1:[0-9]* (\(.*\)) [A-Za-z] \([0-9]*\) .* \([0-9]*\)\$/i\1 \3 \4 \2/p;s/^[0-9]*\/cmdline:/e&/p"
+    limit 2 grep -zasnHE -e "$pattern" stat $wanted | tr "\0\n" "\n\1" | awk "/^stat:/ {if (match(\$0, /btime [0-9]+/)) print \"b\" substr(\$0, RSTART + 6, RLENGTH - 6); next} /^[0-9]+.stat:/ {match(\$0, /.*\)/); name = substr(\$0, 1, RLENGTH - 1); sub(/^[^(]*\(/, \"\", name); split(substr(\$0, RLENGTH + 2), fields, \" \"); print \"i\" (\$0 + 0), fields[2], fields[20], name; next} {print \"e\" substr(\$0, 1, 512)}"
   fi
   unset IFS
   set +f
@@ -652,12 +670,14 @@ screens_and_processes() {
   processes
 }
 
-# All of it at once, and the answers of the sockets that these name.
+# All of it at once, and the answers of the sockets that these name.  (In the
+# background: ksh waits for the end of what it runs itself before it reads, and
+# that waits for a reader.)
 long_lived() {
   set -- screens_and_processes
   [ -S "${DOCKER_HOST#unix://}" ] || [ -S /var/run/docker.sock ] || [ -S "${XDG_RUNTIME_DIR:-/run/user/$uid}/docker.sock" ] || has podman && set -- containers "$@"
   [ -d "${TMUX_TMPDIR:-/tmp}/tmux-$uid" ] && set -- tmux_servers "$@"
-  far=$(links; at_once call "$@")
+  far=$(links; at_once call "$@" & wait)
   asked=$lf$SSH_AUTH_SOCK$lf$handed_path$lf
   for socket in $sockets; do
     asked=$asked$socket$lf
