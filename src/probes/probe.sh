@@ -501,32 +501,47 @@ existing() {
 
 # v: a value, of these processes (p); i: number, parent, start and name of one;
 # e: a word of its command line that names an editor (these keep a folder at
-# home); b: when the machine started.  Values are cut, a path that long is none.  A process of another
-# world (a container) names a path of that world: what is left of a dead one
-# here is not what is there.  Leaves us in /proc.
+# home); b: when the machine started.  Values are cut, a path that long is none.
+# Leaves us in /proc.
 processes() {
   [ -d /proc/self ] || { note n "processes: there is no /proc"; return; }
   cd /proc
-  groups=$({ limit 2 grep -zasHE -e "^SSH_(AUTH_SOCK|CONNECTION)=" [0-9]*/environ 2>&1; printf "=%s\0" $?; } | tr "\0\n" "\n\1" | awk "/^=/ {print; next} /^[0-9]+.environ:SSH_[AC].*=/ {value = substr(\$0, index(\$0, \":\") + 1, 240); pids[value] = pids[value] \" \" (\$0 + 0); next} {odd = 1} END {if (odd) print \"=odd\"; for (value in pids) print \"v\" value \"\np\" pids[value]}")
-  [ "$groups" ] || note n "processes: no tr and awk"
-  same_world=
-  [ / -ef / ] && same_world=yes
   cmdline=
   pattern="^[0-9]+ \(|btime [0-9]"
   for folder in "$HOME"/.*-server* "$HOME"/.cache/JetBrains; do
     [ -d "$folder" ] || continue
-    cmdline=yes
+    cmdline=/cmdline
     pattern="$pattern|/(\.[a-z-]+-server(-insiders)?|\.cache/JetBrains/RemoteDev|remote-dev-server)[^/]*/"
     break
   done
-  wanted=$screen_pids
-  number=0
+  groups=$({ limit 2 grep -zasHE -e "^SSH_(AUTH_SOCK|CONNECTION)=" [0-9]*/environ 2>&1; printf "=%s\0" $?; } | tr "\0\n" "\n\1" | awk -v ours=" $ancestors $$ " -v more="$cmdline" "/^=/ {status = \$0; next} /^[0-9]+.environ:SSH_[AC].*=/ {process = \$0 + 0; value = substr(\$0, index(\$0, \":\") + 1, 240); pids[value] = pids[value] \" \" process; if (value ~ /^SSH_A/ && index(ours, \" \" process \" \") == 0 && ++number <= 1000) wanted = wanted \" \" process \"/stat\" (more ? \" \" process more : \"\"); next} {status = \"=odd\"; exit} END {print wanted; print status; if (number > 1000) print \"=only 1000 of \" number; for (value in pids) print \"v\" value \"\np\" pids[value]}")
+  [ "$groups" ] || note n "processes: no tr and awk"
+  wanted=$screen_pids${groups%%"$lf"*}
+  if [ "$wanted" ]; then
+    about_processes | { group_processes; cat; }
+  else
+    group_processes
+  fi
+}
+
+about_processes() {
+  set -f
+  IFS=" $lf"
+  limit 2 grep -zasnHE -e "$pattern" stat $wanted | tr "\0\n" "\n\1" | awk "/^stat:/ {if (match(\$0, /btime [0-9]+/)) print \"b\" substr(\$0, RSTART + 6, RLENGTH - 6); next} /^[0-9]+.stat:/ {match(\$0, /.*\)/); name = substr(\$0, 1, RLENGTH - 1); sub(/^[^(]*\(/, \"\", name); split(substr(\$0, RLENGTH + 2), fields, \" \"); print \"i\" (\$0 + 0), fields[2], fields[20], name; next} {print \"e\" substr(\$0, 1, 512)}"
+}
+
+# A process of another world (a container) names a path of that world: what is
+# left of a dead one here is not what is there.
+group_processes() {
+  same_world=
+  [ / -ef / ] && same_world=yes
   set -f
   IFS=$lf
   for line in $groups; do
     case $line in
       =[012]) note s "+" ;;
       =137|=124) note n "processes: /proc did not answer within 2 s" ;;
+      =only*) note n "processes: ${line#=} were looked at" ;;
       =*) note n "processes: no grep that can search /proc/PID/environ" ;;
       vSSH_C*) value=$line; printf "%s\n" "$line" ;;
       v*)
@@ -536,7 +551,11 @@ processes() {
           vSSH_AUTH_SOCK=/*) [ -S "${value#*=}" ] || { dead=yes; existing "${value#*=}"; } ;;
         esac ;;
       p*)
-        case $value in vSSH_C*) printf "%s\n" "$line"; continue ;; esac
+        case $uid:$dead:$value in
+          *:*:vSSH_C*) printf "%s\n" "$line"; continue ;;
+          0:*|*:yes:*) ;;
+          *) printf "%s\n%s\n" "$value" "$line"; continue ;;
+        esac
         IFS=" "
         list=
         for process in ${line#p}; do
@@ -549,18 +568,11 @@ processes() {
             fi
           fi
           list="$list $process"
-          case " $ancestors $$ " in *" $process "*) continue ;; esac
-          number=$((number + 1))
-          [ $number -le 1000 ] && wanted="$wanted$lf$process/stat${cmdline:+$lf$process/cmdline}"
         done
         IFS=$lf
         [ "$list" ] && printf "%s\np%s\n" "$value" "$list" ;;
     esac
   done
-  [ "$number" -gt 1000 ] && note n "processes: only 1000 of $number were looked at"
-  if [ "$wanted" ]; then
-    limit 2 grep -zasnHE -e "$pattern" stat $wanted | tr "\0\n" "\n\1" | awk "/^stat:/ {if (match(\$0, /btime [0-9]+/)) print \"b\" substr(\$0, RSTART + 6, RLENGTH - 6); next} /^[0-9]+.stat:/ {match(\$0, /.*\)/); name = substr(\$0, 1, RLENGTH - 1); sub(/^[^(]*\(/, \"\", name); split(substr(\$0, RLENGTH + 2), fields, \" \"); print \"i\" (\$0 + 0), fields[2], fields[20], name; next} {print \"e\" substr(\$0, 1, 512)}"
-  fi
   unset IFS
   set +f
 }
