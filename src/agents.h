@@ -1,4 +1,5 @@
-// `agentdoctor agents`: which agents there are, and which one ssh would forward.
+// `agentdoctor agents`: which agents there are, and which one ssh would
+// forward.
 #pragma once
 
 #include "agentdoctor/listings.h"

@@ -369,7 +369,10 @@ Facts FactsOf(const Found& found, std::int64_t now) {
   facts.near.uid = static_cast<std::int64_t>(geteuid());
   facts.link.client = "openssh";
   const Master& master = found.listed.master;
-  facts.link.sharing = Sharing{.control_path = master.path, .master = master};
+  Sharing sharing;
+  sharing.control_path = master.path;
+  sharing.master = master;
+  facts.link.sharing = std::move(sharing);
   facts.link.session = Unknown{"no session was opened"};
   facts.link.control = NotNeeded{"no session was opened"};
   return facts;
