@@ -474,6 +474,8 @@ screens() {
     case $process in ""|*[[:alpha:][:punct:][:space:][:cntrl:]]*) continue ;; esac
     [ -S "$socket" ] || [ -p "$socket" ] || continue
     [ -d "/proc/$process" ] || continue
+    # /var/run is a link to /run.
+    case $screen_pids$lf in *"$lf$process/stat$lf"*) continue ;; esac
     readable=-
     [ -r "/proc/$process/environ" ] && readable=+
     note "S$readable" "$socket"
@@ -514,7 +516,10 @@ processes() {
     pattern="$pattern|/(\.[a-z-]+-server(-insiders)?|\.cache/JetBrains/RemoteDev|remote-dev-server)[^/]*/"
     break
   done
-  groups=$({ limit 2 grep -zasHE -e "^SSH_(AUTH_SOCK|CONNECTION)=" [0-9]*/environ 2>&1; printf "=%s\0" $?; } | tr "\0\n" "\n\1" | awk -v ours=" $ancestors $$ " -v more="$cmdline" "/^=/ {status = \$0; next} /^[0-9]+.environ:SSH_[AC].*=/ {process = \$0 + 0; value = substr(\$0, index(\$0, \":\") + 1, 240); pids[value] = pids[value] \" \" process; if (value ~ /^SSH_A/ && index(ours, \" \" process \" \") == 0 && ++number <= 1000) wanted = wanted \" \" process \"/stat\" (more ? \" \" process more : \"\"); next} {status = \"=odd\"; exit} END {print wanted; print status; if (number > 1000) print \"=only 1000 of \" number; for (value in pids) print \"v\" value \"\np\" pids[value]}")
+  # Of those that share the socket of this session nothing more is asked.
+  own=
+  [ -S "$SSH_AUTH_SOCK" ] && own=SSH_AUTH_SOCK=$SSH_AUTH_SOCK
+  groups=$({ limit 2 grep -zasHE -e "^SSH_(AUTH_SOCK|CONNECTION)=" [0-9]*/environ 2>&1; printf "=%s\0" $?; } | tr "\0\n" "\n\1" | awk -v ours=" $ancestors $$ " -v own="$own" -v more="$cmdline" "/^=/ {status = \$0; next} /^[0-9]+.environ:SSH_[AC].*=/ {process = \$0 + 0; value = substr(\$0, index(\$0, \":\") + 1, 240); pids[value] = pids[value] \" \" process; if (value ~ /^SSH_A/ && (value == own) == 0 && index(ours, \" \" process \" \") == 0 && ++number <= 1000) wanted = wanted \" \" process \"/stat\" (more ? \" \" process more : \"\"); next} {status = \"=odd\"; exit} END {print wanted; print status; if (number > 1000) print \"=only 1000 of \" number; for (value in pids) print \"v\" value \"\np\" pids[value]}")
   [ "$groups" ] || note n "processes: no tr and awk"
   wanted=$screen_pids${groups%%"$lf"*}
   if [ "$wanted" ]; then

@@ -111,7 +111,7 @@ TEST_F(Fix, HealsAFrozenConnection) {
   OpenMaster();
   for (const ProcessLine& line : Descendants(server.program.pid))
     kill(line.pid, SIGSTOP);
-  const Outcome run = Run({"--fix", "--timeout", "1", "gitlab-runner"});
+  const Outcome run = Run({"--fix", "--timeout", "3", "gitlab-runner"});
   EXPECT_TRUE(Reports(run, {.verdict = "healthy"}));
   EXPECT_EQ(run.Host()["before"]["rootCause"]["code"], "mux-connection-dead");
 }
@@ -124,7 +124,7 @@ TEST_F(Fix, EndsTheMasterOfAFrozenConnectionWhenForced) {
   for (const ProcessLine& line : Descendants(server.program.pid))
     kill(line.pid, SIGSTOP);
   const Outcome run =
-      Run({"--fix", "--force", "--timeout", "1", "gitlab-runner"});
+      Run({"--fix", "--force", "--timeout", "3", "gitlab-runner"});
   EXPECT_TRUE(Reports(run, {.verdict = "healthy"}));
   ASSERT_EQ(Repairs(run).size(), 1U);
   EXPECT_EQ(Repairs(run)[0]["commands"][0], "ssh -O exit gitlab-runner");
