@@ -54,8 +54,7 @@ void AskEveryAgent(Side& side) {
   const std::vector<std::string> candidates = AgentCandidates();
   Side others;
   AskAgents(others, {}, candidates, kQuickLimit);
-  const bool in_time =
-      answer.wait_for(kRoundTrip) == std::future_status::ready;
+  const bool in_time = answer.wait_for(kRoundTrip) == std::future_status::ready;
   if (in_time) side.agents = answer.get().agents;
   if (!in_time || !HasKeys(side, own))
     // Whoever answered already is not asked again.

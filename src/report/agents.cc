@@ -286,10 +286,9 @@ Json Write(const ListedAgent& listed, std::int64_t now) {
 Json Write(const Fact<AgentChoice>& forwarded) {
   const AgentChoice* choice = forwarded.get();
   if (!choice) return {{"path", nullptr}, {"unknown", forwarded.reason()}};
-  Json json = {
-      {"path", choice->path ? Json(*choice->path) : Json(nullptr)},
-      {"what", Name(choice->source)},
-      {"text", choice->text}};
+  Json json = {{"path", choice->path ? Json(*choice->path) : Json(nullptr)},
+               {"what", Name(choice->source)},
+               {"text", choice->text}};
   if (choice->line) {
     json["file"] = choice->line->file;
     json["line"] = choice->line->line;
