@@ -480,7 +480,7 @@ Side ParseProbe(const std::string& output) {
     return side;
   }
 
-  const Answer answer = Sort(std::move(*records.get()));
+  const Answer answer = Sort(records.value());
   side.name = answer.Get("host");
   const auto uid = ReadNumber<std::int64_t>(answer.Get("uid"));
   if (uid)
