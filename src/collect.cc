@@ -130,7 +130,7 @@ Facts Collect(const Request& request, Client& client, const RunOptions& options,
   Facts facts;
   facts.request = request;
   facts.collected = std::time(nullptr);
-  facts.link.client = "openssh";
+  facts.link.client = request.client;
   if (from) facts.via = from->via;
 
   std::future<Side> near;
@@ -183,7 +183,7 @@ Facts NotExamined(const Request& request, std::vector<std::string> via,
   facts.via = std::move(via);
   facts.collected = std::time(nullptr);
   facts.interrupted = Interrupted();
-  facts.link.client = "openssh";
+  facts.link.client = request.client;
   facts.link.config = Unknown{why};
   facts.link.forwarded = Unknown{why};
   facts.link.primary = Unknown{why};

@@ -357,7 +357,8 @@ constexpr auto Fields(const Session*) {
                     Field{"exitStatus", &T::exit_status},
                     Field{"durationMs", &T::duration_ms},
                     Field{"outputBytes", &T::output_bytes},
-                    Field{"outputHead", &T::output_head}};
+                    Field{"outputHead", &T::output_head},
+                    Field{"canary", &T::canary}};
 }
 
 constexpr auto Fields(const Control*) {
@@ -409,6 +410,7 @@ constexpr auto Fields(const Link*) {
 constexpr auto Fields(const Request*) {
   using T = Request;
   return std::tuple{Field{"destination", &T::destination},
+                    Field{"client", &T::client},
                     Field{"sshOptions", &T::ssh_options},
                     Field{"ssh", &T::ssh},
                     Field{"key", &T::key},

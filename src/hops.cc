@@ -135,7 +135,12 @@ std::vector<Facts> CollectHops(const Facts& first,
         unattended.request.interactive = false;
         const std::string fault =
             shell.Enter([&](const std::string& remote_command) {
-              return last->ShellCommand(unattended, remote_command);
+              std::optional<Command> way =
+                  last->ShellCommand(unattended, remote_command);
+              if (!way)
+                throw std::runtime_error("--client " + before.request.client +
+                                         " does not go on from " + host);
+              return *std::move(way);
             });
         if (!fault.empty())
           why = "no further session on " + host + " came about: " + fault;

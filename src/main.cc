@@ -99,6 +99,13 @@ CLI::Validator OneOf(std::vector<std::string> words) {
   return CLI::IsMember(std::move(words)).description("");
 }
 
+std::string Alternatives(const std::vector<std::string>& words) {
+  std::string joined;
+  for (const std::string& word : words)
+    joined += (joined.empty() ? "" : "|") + word;
+  return joined;
+}
+
 /// Where the report goes and what it looks like.
 struct OutputOptions {
   std::string format = "text";
@@ -326,6 +333,7 @@ struct RunArguments {
   std::string key = {};
   std::vector<std::string> to = {};
   std::string record = {};
+  std::string client = "openssh";
 };
 
 void AddRunOptions(CLI::App& app, RunArguments& run) {
@@ -349,6 +357,9 @@ void AddRunOptions(CLI::App& app, RunArguments& run) {
       ->allow_extra_args(false);
   app.add_option("--key", run.key, "The identity that has to arrive")
       ->type_name("FILE|FINGERPRINT");
+  app.add_option("--client", run.client, "The client whose way is examined")
+      ->check(OneOf(ClientNames()))
+      ->type_name(Alternatives(ClientNames()));
   app.add_flag("--interactive", run.interactive,
                "ssh may ask for passphrases, passwords and second factors");
   app.add_option("--control", run.control, "The control experiment")
@@ -431,6 +442,7 @@ std::vector<Request> Requests(const CLI::App& app, const RunArguments& run) {
     request.key = run.key;
     request.key_fingerprint = fingerprint;
     request.interactive = run.interactive;
+    request.client = run.client;
     request.to = to;
   }
   return requests;
@@ -475,7 +487,7 @@ int RunCommand(const CLI::App& app, const RunArguments& run) {
   ExpectWritable(run.record, kPrivate);
 
   const Recording recording =
-      RunAll(plan, [&plan] { return MakeOpenSsh(plan.options); });
+      RunAll(plan, [&] { return MakeClient(run.client, plan.options); });
   const int status =
       WriteReport(MakeReport(recording, plan.selection), run.output);
   if (!run.record.empty())

@@ -442,6 +442,9 @@ struct Session {
   std::int64_t duration_ms = 0;
   std::int64_t output_bytes = 0;
   std::string output_head = {};  ///< its first bytes, where no probe ran
+  /// Set: the session forwarded a canary of ours and not the user's agent (the
+  /// fingerprint of its one key), so it shows the way and not the agent.
+  std::string canary = {};
   bool operator==(const Session&) const = default;
 };
 
@@ -520,6 +523,8 @@ struct Link {
 /// What was asked, as typed.
 struct Request {
   std::string destination = {};
+  /// --client: "openssh", ... (see clients/client.h)
+  std::string client = "openssh";
   std::vector<std::string> ssh_options = {};  ///< argv words: "-p", "2222"
   std::string ssh = "ssh";                    ///< the program
   std::string key = {};                       ///< --key, as typed

@@ -60,9 +60,10 @@ class Client {
                                     const ProbeCommand& probe) = 0;
 
   /// One more session like that, without a word as long as all goes well, for
-  /// a RemoteShell.  What it needs lives as long as this client.
-  virtual Command ShellCommand(const Facts& facts,
-                               const std::string& remote_command) = 0;
+  /// a RemoteShell; nothing if this client is no program that could be one.
+  /// What it needs lives as long as this client.
+  virtual std::optional<Command> ShellCommand(
+      const Facts& facts, const std::string& remote_command) = 0;
 
   /// The agent at a remote \a path, asked through the user's live master
   /// (direct-streamlocal@openssh.com), where nothing on the remote can ask;
@@ -75,6 +76,11 @@ class Client {
   virtual ControlResult MakeControlLogin(const Facts& facts,
                                          const ProbeCommand* probe) = 0;
 };
+
+/// The client of that name, one of ClientNames(), at this machine.
+std::unique_ptr<Client> MakeClient(const std::string& name,
+                                   const RunOptions& options);
+const std::vector<std::string>& ClientNames();
 
 /// OpenSSH's ssh, by program name or path, at \a place.
 std::unique_ptr<Client> MakeOpenSsh(const RunOptions& options,

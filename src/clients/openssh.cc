@@ -111,8 +111,8 @@ class OpenSsh final : public Client {
                                const ClientConfig& config) override;
   SessionResult OpenSession(const Facts& facts,
                             const ProbeCommand& probe) override;
-  Command ShellCommand(const Facts& facts,
-                       const std::string& remote_command) override;
+  std::optional<Command> ShellCommand(
+      const Facts& facts, const std::string& remote_command) override;
   ControlResult MakeControlLogin(const Facts& facts,
                                  const ProbeCommand* probe) override;
   std::optional<Agent> AskRemoteAgent(const Facts& facts,
@@ -307,8 +307,8 @@ Precautions OpenSsh::Prepare(const Facts& facts) {
   return precautions;
 }
 
-Command OpenSsh::ShellCommand(const Facts& facts,
-                              const std::string& remote_command) {
+std::optional<Command> OpenSsh::ShellCommand(
+    const Facts& facts, const std::string& remote_command) {
   const Precautions precautions = Prepare(facts);
   TranscriptReader nobody;
   Command command = LoginCommand(

@@ -122,8 +122,8 @@ Transcript SomeTranscript() {
 /// Every field differs from a new object's.
 Facts EverythingKnown() {
   Facts facts;
-  facts.request = {"gitlab-runner", {"-p", "2222"}, "/opt/ssh", "id.pub",
-                   "SHA256:abc",    true,           {"git@x"}};
+  facts.request = {"gitlab-runner", "putty",      {"-p", "2222"}, "/opt/ssh",
+                   "id.pub",        "SHA256:abc", true,           {"git@x"}};
   facts.via = {"bastion"};
   facts.collected = 1795255200;
   facts.duration_ms = 398;
@@ -173,6 +173,7 @@ Facts EverythingKnown() {
   session.duration_ms = 12;
   session.output_bytes = 1 << 30;
   session.output_head = "Welcome";
+  session.canary = "SHA256:canary";
   link.session = session;
 
   Control control;

@@ -23,7 +23,10 @@ class FailingClient final : public Client {
   SessionResult OpenSession(const Facts&, const ProbeCommand&) override {
     return {};
   }
-  Command ShellCommand(const Facts&, const std::string&) override { return {}; }
+  std::optional<Command> ShellCommand(const Facts&,
+                                      const std::string&) override {
+    return std::nullopt;
+  }
   std::optional<Agent> AskRemoteAgent(const Facts&,
                                       const std::string&) override {
     return std::nullopt;
