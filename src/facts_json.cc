@@ -363,11 +363,14 @@ constexpr auto Fields(const Session*) {
 
 constexpr auto Fields(const Control*) {
   using T = Control;
-  return std::tuple{
-      Field{"loggedIn", &T::logged_in},    Field{"fault", &T::fault},
-      Field{"transcript", &T::transcript}, Field{"granted", &T::granted},
-      Field{"canary", &T::canary},         Field{"far", &T::far},
-      Field{"durationMs", &T::duration_ms}};
+  return std::tuple{Field{"loggedIn", &T::logged_in},
+                    Field{"fault", &T::fault},
+                    Field{"transcript", &T::transcript},
+                    Field{"granted", &T::granted},
+                    Field{"grantedShownBy", &T::granted_shown_by},
+                    Field{"canary", &T::canary},
+                    Field{"far", &T::far},
+                    Field{"durationMs", &T::duration_ms}};
 }
 
 constexpr auto Fields(const OfferedKey*) {

@@ -455,6 +455,8 @@ struct Control {
   Transcript transcript = {};
   /// The server's answer to auth-agent-req@openssh.com with want_reply.
   Fact<bool> granted = {};
+  /// What showed it, where the server was not asked for an answer.
+  std::string granted_shown_by = {};
   std::string canary = {};  ///< fingerprint of the canary's one key
   /// What the same probe saw with the canary behind it.
   Fact<Side> far = {};

@@ -46,13 +46,31 @@ Fd Accept(const Fd& listener) {
 #endif
 }
 
-std::string AnswerTo(std::string_view message, std::string_view blob) {
+// Reads what there is and answers every whole message; false: hang up.
+bool Talk(Client& client, const CanaryKey& key) {
+  std::array<char, 16384> piece;
+  const ssize_t got = read(client.fd.get(), piece.data(), piece.size());
+  if (got < 0) return errno == EAGAIN || errno == EINTR;
+  if (got == 0) return false;
+  client.received.append(piece.data(), static_cast<std::size_t>(got));
+  const std::optional<std::string> answer = key.Answer(client.received);
+  // Whoever lets answers pile up is no ssh.
+  return answer && WriteAll(client.fd.get(), *answer, {}) == IoResult::kOk;
+}
+
+}  // namespace
+
+CanaryKey::CanaryKey()
+    : blob_(WireString("ssh-ed25519") + WireString(RandomKey())),
+      fingerprint_(Fingerprint(blob_)) {}
+
+std::string CanaryKey::AnswerTo(std::string_view message) const {
   try {
     WireReader reader(message);
     const unsigned char type = reader.Byte();
     if (type == kRequestIdentities)
       return static_cast<char>(kIdentitiesAnswer) + WireUint32(1) +
-             WireString(blob) + WireString("agentdoctor canary");
+             WireString(blob_) + WireString("agentdoctor canary");
     // Since 8.9 ssh binds every forwarded connection, and gives up if it can't.
     if (type == kExtension && reader.String() == kSessionBind)
       return {static_cast<char>(kAgentSuccess)};
@@ -61,32 +79,19 @@ std::string AnswerTo(std::string_view message, std::string_view blob) {
   return {static_cast<char>(kAgentFailure)};
 }
 
-// Reads what there is and answers every whole message; false: hang up.
-bool Talk(Client& client, std::string_view blob) {
-  std::array<char, 16384> piece;
-  const ssize_t got = read(client.fd.get(), piece.data(), piece.size());
-  if (got < 0) return errno == EAGAIN || errno == EINTR;
-  if (got == 0) return false;
-  client.received.append(piece.data(), static_cast<std::size_t>(got));
-  while (client.received.size() >= 4) {
-    const std::uint32_t size = WireReader(client.received).Uint32();
-    if (size > kMaxAgentMessage) return false;
-    if (client.received.size() - 4 < size) break;
-    const std::string answer = WireString(
-        AnswerTo(std::string_view(client.received).substr(4, size), blob));
-    client.received.erase(0, 4 + std::size_t{size});
-    // Whoever lets answers pile up is no ssh.
-    if (WriteAll(client.fd.get(), answer, {}) != IoResult::kOk) return false;
+std::optional<std::string> CanaryKey::Answer(std::string& received) const {
+  std::string answers;
+  while (received.size() >= 4) {
+    const std::uint32_t size = WireReader(received).Uint32();
+    if (size > kMaxAgentMessage) return std::nullopt;
+    if (received.size() - 4 < size) break;
+    answers += WireString(AnswerTo(std::string_view(received).substr(4, size)));
+    received.erase(0, 4 + std::size_t{size});
   }
-  return true;
+  return answers;
 }
 
-}  // namespace
-
-Canary::Canary(std::string path)
-    : path_(std::move(path)),
-      blob_(WireString("ssh-ed25519") + WireString(RandomKey())),
-      fingerprint_(Fingerprint(blob_)) {
+Canary::Canary(std::string path) : path_(std::move(path)) {
   std::array<int, 2> ends{};
 #ifdef __linux__
   const int result = pipe2(ends.data(), O_CLOEXEC);
@@ -126,7 +131,7 @@ void Canary::Serve() {
     const bool waiting =
         clients.size() < kMaxClients && polled.back().revents != 0;
     for (std::size_t i = clients.size(); i-- > 0;) {
-      if (polled[i + 1].revents != 0 && !Talk(clients[i], blob_))
+      if (polled[i + 1].revents != 0 && !Talk(clients[i], key_))
         clients.erase(clients.begin() + static_cast<std::ptrdiff_t>(i));
     }
     if (!waiting) continue;

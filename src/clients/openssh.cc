@@ -10,6 +10,7 @@
 #include "agent/canary.h"
 #include "agent/client.h"
 #include "clients/client.h"
+#include "clients/marked_output.h"
 #include "clients/mux_proxy.h"
 #include "clients/openssh_command.h"
 #include "clients/openssh_config.h"
@@ -36,38 +37,6 @@ constexpr Milliseconds kPersonLimit{120000};
 std::int64_t MillisecondsSince(Clock::time_point start) {
   return std::chrono::duration_cast<Milliseconds>(Clock::now() - start).count();
 }
-
-/// Collects a remote command's output and finds the probe's part of it.
-class MarkedOutput {
- public:
-  explicit MarkedOutput(const ProbeCommand& probe) : probe_(probe) {}
-
-  /// True when the end marker has come, once.
-  bool Append(std::string_view piece) {
-    text_ += piece;
-    if (complete_) return false;
-    const std::size_t end = text_.find(probe_.end_marker, searched_);
-    searched_ = text_.size() - std::min(text_.size(), probe_.end_marker.size());
-    if (end == std::string::npos) return false;
-    const std::size_t begin = text_.rfind(probe_.begin_marker, end);
-    if (begin == std::string::npos) return false;
-    const std::size_t from = begin + probe_.begin_marker.size();
-    between_ = text_.substr(from, end - std::min(from, end));
-    complete_ = true;
-    return true;
-  }
-
-  bool complete() const { return complete_; }
-  const std::string& between() const { return between_; }
-  const std::string& text() const { return text_; }
-
- private:
-  const ProbeCommand& probe_;
-  std::string text_;
-  std::size_t searched_ = 0;
-  bool complete_ = false;
-  std::string between_;
-};
 
 /// ControlPath as it was written, with its tokens.
 std::string ControlTemplate(const Request& request, const ConfigValue& value) {

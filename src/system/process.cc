@@ -215,11 +215,14 @@ BackgroundProcess::Child::Child(Command command)
   const bool has_input = !command_.input.empty() || command_.keep_input;
   if (has_input) signal(SIGPIPE, SIG_IGN);
 
-  Pipe out = MakePipe();
+  Pipe out;
   Pipe err = MakePipe();
   Pipe in;
   SpawnOptions options;
-  if (!has_input) {
+  if (command_.stream >= 0) {
+    posix_spawn_file_actions_adddup2(&options.actions, command_.stream,
+                                     STDIN_FILENO);
+  } else if (!has_input) {
     posix_spawn_file_actions_addopen(&options.actions, STDIN_FILENO,
                                      "/dev/null", O_RDONLY, 0);
   } else {
@@ -227,8 +230,10 @@ BackgroundProcess::Child::Child(Command command)
     posix_spawn_file_actions_adddup2(&options.actions, in.read.get(),
                                      STDIN_FILENO);
   }
-  posix_spawn_file_actions_adddup2(&options.actions, out.write.get(),
-                                   STDOUT_FILENO);
+  if (command_.stream < 0) out = MakePipe();
+  posix_spawn_file_actions_adddup2(
+      &options.actions,
+      command_.stream >= 0 ? command_.stream : out.write.get(), STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&options.actions, err.write.get(),
                                    STDERR_FILENO);
   SetAttributes(options.attributes, command_.interactive);

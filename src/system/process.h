@@ -26,6 +26,9 @@ struct Command {
   std::string input = {};  ///< for standard input; empty: /dev/null
   /// Standard input stays open for what BackgroundProcess::Send() brings.
   bool keep_input = false;
+  /// A descriptor that becomes its standard input and output, both; -1: none.
+  /// Then there is nothing for on_output, and no input.
+  int stream = -1;
   /// Ends the child when so long neither stream said anything; 0: no limit.
   Milliseconds idle_limit{0};
   Milliseconds total_limit{0};  ///< ends the child in any case; 0: no limit
