@@ -20,6 +20,7 @@
 #include "agentdoctor/check.h"
 #include "agents.h"
 #include "clients/client.h"
+#include "clients/shared_configs.h"
 #include "command_line.h"
 #include "facts_json.h"
 #include "here.h"
@@ -462,6 +463,7 @@ int ListChecks() {
 RunOptions OptionsFor(double timeout) {
   RunOptions options;
   options.step_limit = Milliseconds(static_cast<long>(timeout * 1000));
+  options.configs = std::make_shared<SharedConfigs>();
   options.tell = [](const std::string& host, const std::string& message) {
     Say(host + ": " + message);
   };

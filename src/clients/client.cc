@@ -15,6 +15,7 @@ struct NamedClient {
 constexpr std::array kClients = {
     NamedClient{"openssh",
                 [](const RunOptions& options) { return MakeOpenSsh(options); }},
+    NamedClient{"libssh", MakeLibssh},
 };
 
 }  // namespace

@@ -15,6 +15,8 @@
 
 namespace agentdoctor {
 
+class SharedConfigs;
+
 /// How to go about a run; the same for every host of it.
 struct RunOptions {
   Milliseconds step_limit{10000};  ///< a network step without progress
@@ -22,6 +24,9 @@ struct RunOptions {
   /// Something a person has to know at once ("touch your key"), by host.
   std::function<void(const std::string& host, const std::string& message)>
       tell = {};
+  /// What `ssh -G` said, for the clients that take it for several hosts of a
+  /// run; null: they ask for each.
+  std::shared_ptr<SharedConfigs> configs = {};
 };
 
 /// What a client found out about a destination before any connection.
@@ -81,6 +86,9 @@ class Client {
 std::unique_ptr<Client> MakeClient(const std::string& name,
                                    const RunOptions& options);
 const std::vector<std::string>& ClientNames();
+
+/// libssh, in this process.
+std::unique_ptr<Client> MakeLibssh(const RunOptions& options);
 
 /// OpenSSH's ssh, by program name or path, at \a place.
 std::unique_ptr<Client> MakeOpenSsh(const RunOptions& options,

@@ -18,31 +18,6 @@ const std::uint8_t* Bytes(std::string_view text) {
   return reinterpret_cast<const std::uint8_t*>(text.data());
 }
 
-/// match.c:match_pattern(): `*` and `?`.
-bool Matches(std::string_view text, std::string_view pattern) {
-  std::size_t at = 0;
-  std::size_t in = 0;
-  std::size_t star = std::string_view::npos;
-  std::size_t resumed = 0;
-  while (at < text.size()) {
-    if (in < pattern.size() &&
-        (pattern[in] == '?' ||
-         (pattern[in] != '*' && pattern[in] == text[at]))) {
-      ++at;
-      ++in;
-    } else if (in < pattern.size() && pattern[in] == '*') {
-      star = in++;
-      resumed = at;
-    } else if (star != std::string_view::npos) {
-      in = star + 1;
-      at = ++resumed;
-    } else {
-      return false;
-    }
-  }
-  return pattern.find_first_not_of('*', in) == std::string_view::npos;
-}
-
 /// "|1|SALT|HASH": HMAC-SHA1 with the salt as the key.
 bool HashMatches(std::string_view hashed, const std::string& name) {
   constexpr std::string_view kMagic = "|1|";
@@ -71,7 +46,7 @@ bool NamesHost(std::string_view patterns, const std::string& name) {
     patterns.remove_prefix(std::min(comma + 1, patterns.size()));
     const bool negated = pattern.starts_with('!');
     if (negated) pattern.remove_prefix(1);
-    if (!Matches(name, Lower(pattern))) continue;
+    if (!MatchesPattern(name, Lower(pattern))) continue;
     if (negated) return false;
     found = true;
   }

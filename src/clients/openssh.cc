@@ -14,6 +14,7 @@
 #include "clients/mux_proxy.h"
 #include "clients/openssh_command.h"
 #include "clients/openssh_config.h"
+#include "clients/openssh_jumps.h"
 #include "clients/openssh_masters.h"
 #include "clients/openssh_transcript.h"
 #include "system/file.h"
@@ -90,8 +91,6 @@ class OpenSsh final : public Client {
  private:
   const std::vector<JumpHost>& Jumps(const Request& request,
                                      const ClientConfig& config);
-  JumpHost ResolveJump(const Request& request, const std::string& host,
-                       const std::string& before);
   Precautions Prepare(const Facts& facts);
   Command LoginCommand(const Facts& facts, const Precautions& precautions,
                        std::vector<std::string> argv, TranscriptReader& reader);
@@ -107,47 +106,11 @@ class OpenSsh final : public Client {
   std::optional<std::pair<Request, std::vector<JumpHost>>> jumps_;
 };
 
-JumpHost OpenSsh::ResolveJump(const Request& request, const std::string& host,
-                              const std::string& before) {
-  // The words that ssh itself gives to the ssh of a ProxyJump (ssh.c).
-  const JumpName name = ParseJumpHost(host);
-  Request jump{.destination = name.host, .ssh = request.ssh};
-  const auto add = [&jump](const char* option, const std::string& value) {
-    if (value.empty()) return;
-    jump.ssh_options.emplace_back(option);
-    jump.ssh_options.push_back(value);
-  };
-  for (std::size_t i = 0; i + 1 < request.ssh_options.size(); ++i)
-    if (request.ssh_options[i] == "-F") add("-F", request.ssh_options[i + 1]);
-  add("-l", name.user);
-  add("-p", name.port);
-  add("-J", before);
-  return {.host = host,
-          .config = ResolveOpenSsh(jump, options_.step_limit, place_)
-                        .config.value_or(ClientConfig{})};
-}
-
 const std::vector<JumpHost>& OpenSsh::Jumps(const Request& request,
                                             const ClientConfig& config) {
-  if (jumps_ && jumps_->first == request) return jumps_->second;
-  std::vector<JumpHost> jumps;
-  std::string value = FirstValue(config, "proxyjump");
-  // Only the first host of a list takes its own ProxyJump; the others are
-  // given the list.  The limit ends a configuration that jumps in a circle.
-  constexpr std::size_t kJumps = 8;
-  while (jumps.size() < kJumps) {
-    const std::vector<std::string> hosts = SplitProxyJump(value);
-    if (hosts.empty()) break;
-    std::vector<JumpHost> first;
-    std::string before;
-    for (const std::string& host : hosts) {
-      first.push_back(ResolveJump(request, host, before));
-      before += (before.empty() ? "" : ",") + host;
-    }
-    value = FirstValue(first.front().config, "proxyjump");
-    jumps.insert(jumps.begin(), first.begin(), first.end());
-  }
-  jumps_ = {request, std::move(jumps)};
+  if (!jumps_ || jumps_->first != request)
+    jumps_ = {request,
+              ResolveJumps(request, config, options_.step_limit, place_)};
   return jumps_->second;
 }
 

@@ -68,27 +68,6 @@ std::string ConfigArgument(const std::string& path) {
   return quoted + "\"";
 }
 
-/// `ssh -G` prints several files on one line, with blanks inside unquoted; a
-/// word that can't begin a path continues the one before it.
-std::vector<std::string> SplitPaths(const std::vector<std::string>& values) {
-  std::vector<std::string> paths;
-  for (const std::string& value : values) {
-    std::size_t begin = 0;
-    bool continues = false;
-    while (begin < value.size()) {
-      const std::size_t end = std::min(value.find(' ', begin), value.size());
-      const std::string word = value.substr(begin, end - begin);
-      begin = end + 1;
-      if (continues && !word.starts_with('/') && !word.starts_with('~'))
-        paths.back() += " " + word;
-      else
-        paths.push_back(word);
-      continues = true;
-    }
-  }
-  return paths;
-}
-
 std::string KnownHostsOption(const ClientConfig& config,
                              const std::string& known_hosts, int release) {
   std::string option = "UserKnownHostsFile=";
@@ -192,8 +171,7 @@ std::string ProxyCommand(const Facts& facts, const Precautions& precautions,
 Words Jumps(const Facts& facts, const Precautions& precautions) {
   if (precautions.jumps.empty()) return {};
   return {"-o", "ProxyUseFdpass=no", "-o",
-          "ProxyCommand=" +
-              ProxyCommand(facts, precautions, precautions.jumps.size() - 1)};
+          "ProxyCommand=" + JumpProxyCommand(facts, precautions)};
 }
 
 /// The user's own options, in front of the destination.
@@ -251,6 +229,30 @@ int OpenSshRelease(const std::string& version) {
   if (std::from_chars(dot.ptr + 1, end, minor).ec != std::errc()) return 0;
   if (major > 99 || minor > 99) return 0;
   return Release(major, minor);
+}
+
+std::vector<std::string> SplitPaths(const std::vector<std::string>& values) {
+  std::vector<std::string> paths;
+  for (const std::string& value : values) {
+    std::size_t begin = 0;
+    bool continues = false;
+    while (begin < value.size()) {
+      const std::size_t end = std::min(value.find(' ', begin), value.size());
+      const std::string word = value.substr(begin, end - begin);
+      begin = end + 1;
+      if (continues && !word.starts_with('/') && !word.starts_with('~'))
+        paths.back() += " " + word;
+      else
+        paths.push_back(word);
+      continues = true;
+    }
+  }
+  return paths;
+}
+
+std::string JumpProxyCommand(const Facts& facts,
+                             const Precautions& precautions) {
+  return ProxyCommand(facts, precautions, precautions.jumps.size() - 1);
 }
 
 std::vector<std::string> SplitProxyJump(const std::string& value) {

@@ -14,6 +14,11 @@ namespace agentdoctor {
 int OpenSshRelease(const std::string& version);
 constexpr int Release(int major, int minor) { return major * 100 + minor; }
 
+/// The files of a value of `ssh -G`, which prints several on one line, with
+/// blanks inside unquoted: a word that can't begin a path continues the one
+/// before it.
+std::vector<std::string> SplitPaths(const std::vector<std::string>& values);
+
 /// A host on the way, with its own configuration.
 struct JumpHost {
   std::string host = {};  ///< as ProxyJump names it: [user@]host[:port]
@@ -60,6 +65,11 @@ std::vector<std::string> SessionCommand(const Facts& facts,
 std::vector<std::string> QuietSessionCommand(const Facts& facts,
                                              const std::string& remote_command,
                                              const Precautions& precautions);
+
+/// The way through the jump hosts (there are some) as a ProxyCommand, with
+/// ssh's tokens %h and %p in it.
+std::string JumpProxyCommand(const Facts& facts,
+                             const Precautions& precautions);
 
 /// A private master that forwards \a canary: -M -N -S \a control_socket.
 std::vector<std::string> ControlCommand(const Facts& facts,

@@ -868,7 +868,7 @@ Request AboutNoHost(Request request) {
 }
 
 Resolution ResolveOpenSsh(const Request& request, Milliseconds limit,
-                          Place& place) {
+                          Place& place, ConfigAnswer* answer) {
   Resolution resolution;
   Aid aid;
   ProcessResult result = RunDashG(place, request, limit, aid);
@@ -885,7 +885,7 @@ Resolution ResolveOpenSsh(const Request& request, Milliseconds limit,
     resolution.primary = Unknown{*silence};
     return resolution;
   }
-  const std::map<std::string, FileText> files =
+  std::map<std::string, FileText> files =
       place.ReadFiles(FilesInTrace(result.err));
   const auto read_file = [&files](const std::string& path) {
     const auto found = files.find(path);
@@ -911,9 +911,26 @@ Resolution ResolveOpenSsh(const Request& request, Milliseconds limit,
     if (const auto at = result.out.find(kOurs); at != std::string::npos)
       result.out.replace(at, kOurs.size(), "\nexitonforwardfailure yes\n");
   }
-  ClientConfig config = ParseConfig(request, result.out, result.err, read_file);
+  ConfigAnswer said{.values = std::move(result.out),
+                    .trace = std::move(result.err),
+                    .files = std::move(files)};
+  resolution = ReadAnswer(request, said, place);
+  if (answer) *answer = std::move(said);
+  return resolution;
+}
+
+Resolution ReadAnswer(const Request& request, const ConfigAnswer& answer,
+                      Place& place) {
+  Resolution resolution{.version = VersionOf(answer.trace)};
+  const auto read_file = [&answer](const std::string& path) {
+    const auto found = answer.files.find(path);
+    return found == answer.files.end() ? std::string() : found->second.text;
+  };
+  ClientConfig config =
+      ParseConfig(request, answer.values, answer.trace, read_file);
   for (ConfigFile& file : config.files)
-    if (const auto found = files.find(file.path); found != files.end())
+    if (const auto found = answer.files.find(file.path);
+        found != answer.files.end())
       file.modified = found->second.modified;
 
   const Environment environment = [&place](const std::string& name) {

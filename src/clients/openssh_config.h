@@ -1,6 +1,7 @@
 // OpenSSH's configuration: values from `ssh -G`, places from its -vvv trace.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -10,9 +11,23 @@
 
 namespace agentdoctor {
 
-/// Runs `ssh -G -vvv` once (it executes Match exec) and reads both streams.
+/// What `ssh -G -vvv` said, and the files that it names.  Stays in this
+/// process: it holds what is nobody's business (see the allow-list).
+struct ConfigAnswer {
+  std::string values = {};
+  std::string trace = {};
+  std::map<std::string, FileText> files = {};
+};
+
+/// Runs `ssh -G -vvv` once (it executes Match exec) and reads both streams,
+/// which are left in \a answer if ssh took its configuration.
 Resolution ResolveOpenSsh(const Request& request, Milliseconds limit,
-                          Place& place = Here());
+                          Place& place = Here(),
+                          ConfigAnswer* answer = nullptr);
+
+/// What an answer means for \a request.
+Resolution ReadAnswer(const Request& request, const ConfigAnswer& answer,
+                      Place& place = Here());
 
 /// The same question about no host in particular: a name that no Host line
 /// means and that is looked up nowhere.

@@ -189,4 +189,28 @@ std::string Duration(long long seconds) {
   return "0 seconds";
 }
 
+bool MatchesPattern(std::string_view text, std::string_view pattern) {
+  std::size_t at = 0;
+  std::size_t in = 0;
+  std::size_t star = std::string_view::npos;
+  std::size_t resumed = 0;
+  while (at < text.size()) {
+    if (in < pattern.size() &&
+        (pattern[in] == '?' ||
+         (pattern[in] != '*' && pattern[in] == text[at]))) {
+      ++at;
+      ++in;
+    } else if (in < pattern.size() && pattern[in] == '*') {
+      star = in++;
+      resumed = at;
+    } else if (star != std::string_view::npos) {
+      in = star + 1;
+      at = ++resumed;
+    } else {
+      return false;
+    }
+  }
+  return pattern.find_first_not_of('*', in) == std::string_view::npos;
+}
+
 }  // namespace agentdoctor

@@ -26,6 +26,10 @@ std::vector<std::string> SplitLines(std::string_view text);
 std::string_view Trim(std::string_view text);
 std::string Lower(std::string_view text);
 
+/// A pattern in which `*` stands for any text and `?` for any character, as in
+/// the files of OpenSSH (match.c).
+bool MatchesPattern(std::string_view text, std::string_view pattern);
+
 /// "3 days", "2 hours", "5 minutes", "12 seconds".
 std::string Duration(long long seconds);
 
