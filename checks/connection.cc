@@ -213,20 +213,21 @@ Finding FromFault(const Facts& facts, const TransportFault& fault,
     finding.summary += ": " + first;
   if (!fault.message.empty())
     finding.evidence.push_back(
-        {.source = "ssh " + host, .text = fault.message});
+        {.source = LoginSource(facts), .text = fault.message});
   constexpr std::size_t kEnough = 5;
   for (const std::string& message : messages)
     if (fault.message.find(message) == std::string::npos &&
         !(too_many && message.starts_with("Disconnected from ")) &&
         finding.evidence.size() < kEnough &&
         (meaning.code != "host-key-changed" || SaysWhichKey(message)))
-      finding.evidence.push_back({.source = "ssh " + host, .text = message});
+      finding.evidence.push_back(
+          {.source = LoginSource(facts), .text = message});
   AddLines(facts, finding);
   // The accepted key of a login that failed is one that could not be used.
   if (meaning.code == "interaction-needed")
     if (session && !session->transcript.accepted_key.empty())
       finding.evidence.push_back(
-          {.source = SshSource(facts, "-v"),
+          {.source = LoginSource(facts, "-v"),
            .text = "Server accepts key: " + session->transcript.accepted_key});
   Fix fix{.title = remedy_is_there ? std::string(meaning.remedy)
                                    : "See how far ssh gets",
@@ -336,7 +337,7 @@ void JudgeHang(const Facts& facts, const Session& session, Answer& answer) {
                     " works, but a command there does not end",
          .explanation = "A start-up file of the login shell may wait for "
                         "something, or the machine is overloaded.",
-         .evidence = {{.source = "ssh " + facts.request.destination,
+         .evidence = {{.source = LoginSource(facts),
                        .text = "no output within the deadline"}},
          .fixes = {{.title = "See whether the shortest command comes to an end",
                     .safety = Safety::kManual,
@@ -423,10 +424,10 @@ void JudgeHostKey(const Facts& facts, const Session& session, Answer& answer) {
   for (const std::string& message : session.transcript.messages)
     if (SaysWhichKey(message) || message.starts_with("Agent forwarding"))
       finding.evidence.push_back(
-          {.source = "ssh " + facts.request.destination, .text = message});
+          {.source = LoginSource(facts), .text = message});
   if (finding.evidence.empty())
     finding.evidence.push_back(
-        {.source = "ssh " + facts.request.destination,
+        {.source = LoginSource(facts),
          .text = "Agent forwarding is disabled to avoid man-in-the-middle "
                  "attacks."});
   const Fix removal =

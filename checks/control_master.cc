@@ -351,8 +351,9 @@ void AddControl(const Facts& facts, Finding& finding) {
   if (const bool* granted = control->granted.get())
     finding.evidence.push_back(
         {.source = FreshLogin(facts),
-         .text = *granted ? "auth-agent-req@openssh.com: SUCCESS"
-                          : "auth-agent-req@openssh.com: FAILURE"});
+         .text = !control->granted_shown_by.empty() ? control->granted_shown_by
+                 : *granted ? "auth-agent-req@openssh.com: SUCCESS"
+                            : "auth-agent-req@openssh.com: FAILURE"});
 }
 
 void JudgeWithoutForwarding(const Facts& facts, const Master& master,

@@ -20,6 +20,13 @@ bool Contains(const std::vector<std::string>& paths, const std::string& path) {
   return std::ranges::find(paths, path) != paths.end();
 }
 
+bool HoldsKey(const Agent& agent, const std::string& fingerprint) {
+  return std::ranges::any_of(agent.identities,
+                             [&fingerprint](const Identity& identity) {
+                               return identity.fingerprint == fingerprint;
+                             });
+}
+
 bool HoldsKeysOf(const Agent& agent, const Agent& other) {
   const auto keys = Fingerprints(agent);
   const auto others = Fingerprints(other);
@@ -73,7 +80,8 @@ std::optional<bool> AsksForForwarding(const Facts& facts) {
   if (config)
     if (const bool* flag = config->forward_agent.get()) return *flag;
   const Session* session = facts.link.session.get();
-  if (!session || ThroughMaster(facts)) return std::nullopt;
+  if (!session || ThroughMaster(facts) || ForwardsCanary(facts))
+    return std::nullopt;
   const bool* requested = session->transcript.forwarding_requested.get();
   if (!requested) return std::nullopt;
   if (*requested) return true;
@@ -86,6 +94,17 @@ std::optional<bool> AsksForForwarding(const Facts& facts) {
 
 const Agent* ForwardedAgent(const Facts& facts) {
   return Chosen(facts, facts.link.forwarded);
+}
+
+bool ForwardsCanary(const Facts& facts) {
+  const Session* session = facts.link.session.get();
+  return HasLink(facts) && session && !session->canary.empty();
+}
+
+bool WouldForward(const Facts& facts) {
+  const Agent* agent = ForwardedAgent(facts);
+  return AsksForForwarding(facts) == true && agent &&
+         agent->state == AgentState::kAnswered && !agent->identities.empty();
 }
 
 const Agent* PrimaryAgent(const Facts& facts) {
@@ -181,6 +200,8 @@ HandedOver LookAtHandedOver(const Facts& facts) {
   const auto named = [&](const std::string& path) {
     if (NamedBySshd(path)) return true;
     const Agent* agent = FindAgent(side, path);
+    if (agent && ForwardsCanary(facts))
+      return HoldsKey(*agent, facts.link.session->canary);
     const Agent* near = HasLink(facts) ? ForwardedAgent(facts) : nullptr;
     return agent && near && HoldsKeysOf(*agent, *near);
   };
@@ -229,6 +250,8 @@ std::optional<bool> IsForwardedAgent(const Facts& facts, const Agent& agent) {
   if (Contains(handed.sockets, agent.path) ||
       Contains(handed.sockets, agent.link_target))
     return true;
+  if (ForwardsCanary(facts) && agent.state == AgentState::kAnswered)
+    return HoldsKey(agent, facts.link.session->canary);
   const Agent* forwarded = HandedOverAgent(facts);
   if (!forwarded || forwarded->state != AgentState::kAnswered)
     forwarded = HasLink(facts) ? ForwardedAgent(facts) : nullptr;

@@ -18,6 +18,14 @@ std::optional<bool> AsksForForwarding(const Facts& facts);
 /// The near agent that would be forwarded; null if none is named or asked.
 const Agent* ForwardedAgent(const Facts& facts);
 
+/// The session had a canary of ours behind it and not the user's agent, so it
+/// shows the way; what stands at its beginning has to be seen by itself.
+bool ForwardsCanary(const Facts& facts);
+
+/// Whether all that a canary can't show is in order: forwarding is asked for,
+/// and the agent that would be forwarded answers and holds keys.
+bool WouldForward(const Facts& facts);
+
 /// The near agent used to log in, likewise.
 const Agent* PrimaryAgent(const Facts& facts);
 

@@ -329,10 +329,21 @@ void JudgeDead(const Facts& facts, const Agent& agent, Answer& answer) {
   answer.findings.push_back(std::move(finding));
 }
 
+/// What answered there in place of the user's agent, and what they have.
+std::string CanarySummary(const Facts& facts, const std::string& socket) {
+  const Agent* near = ForwardedAgent(facts);
+  return "a canary answered at " + socket +
+         (near && near->state == AgentState::kAnswered
+              ? "; your agent holds " +
+                    Count(near->identities.size(), "identity", "identities")
+              : "");
+}
+
 /// Keys that appear on the host against those of the agent forwarded.
 void JudgeKeys(const Facts& facts, const Agent& agent, Answer& answer) {
   const Agent* near = ForwardedAgent(facts);
-  if (!near || near->state != AgentState::kAnswered) return;
+  if (!near || ForwardsCanary(facts) || near->state != AgentState::kAnswered)
+    return;
   const auto here = Fingerprints(*near);
   const auto there = Fingerprints(agent);
   std::vector<std::string> foreign, hidden;
@@ -410,8 +421,10 @@ void JudgeSocket(const Facts& facts, Answer& answer) {
     JudgeOverridden(facts, handed, *agent, answer);
     return;
   }
-  answer.summary = Count(agent->identities.size(), "identity", "identities") +
-                   " at " + *socket;
+  answer.summary = ForwardsCanary(facts) ? CanarySummary(facts, *socket)
+                                         : Count(agent->identities.size(),
+                                                 "identity", "identities") +
+                                               " at " + *socket;
   if (ours == true) JudgeKeys(facts, *agent, answer);
 }
 

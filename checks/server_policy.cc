@@ -32,7 +32,7 @@ Logins FreshLogins(const Facts& facts) {
   if (session && session->transcript.authenticated && !ThroughMaster(facts)) {
     logins.session = session;
     logins.speaks = &session->transcript;
-    logins.source = SshSource(facts, "-v");
+    logins.source = LoginSource(facts, "-v");
   }
   if (control && control->logged_in) {
     logins.control = control;
@@ -162,40 +162,57 @@ void AddServerConfig(const Facts& facts, Finding& finding) {
          .line = line.line});
 }
 
-/// Other servers do not announce the options of a key (dropbear), so theirs may
-/// be the refusal.
-bool AnnouncesKeyOptions(const Logins& logins) {
-  return logins.speaks &&
+/// Other servers do not announce the options of a key (dropbear), and libssh
+/// passes on nothing that a server announces, so theirs may be the refusal.
+bool AnnouncesKeyOptions(const Facts& facts, const Logins& logins) {
+  return logins.speaks && facts.link.client != "libssh" &&
          (logins.speaks->server_version.empty() ||
           logins.speaks->server_version.starts_with("OpenSSH"));
 }
 
+/// The server's decision about a fresh login, in its words if it was asked.
+Evidence Granted(const Facts& facts, const Control& control) {
+  const std::string shown = control.granted_shown_by;
+  if (*control.granted)
+    return {.source = FreshLogin(facts),
+            .text = "the server grants agent forwarding (" +
+                    (shown.empty() ? "auth-agent-req@openssh.com: SUCCESS"
+                                   : shown) +
+                    ")"};
+  return {
+      .source = FreshLogin(facts),
+      .text = "the server refuses agent forwarding (" +
+              (shown.empty() ? "auth-agent-req@openssh.com: FAILURE" : shown) +
+              ")"};
+}
+
 Finding ServerDenies(const Facts& facts, const Logins& logins, bool refused) {
-  const bool proven = refused && AnnouncesKeyOptions(logins);
+  const bool announces = AnnouncesKeyOptions(facts, logins);
+  const bool proven = refused && announces;
   Finding finding{.code = "server-denies-forwarding",
                   .certainty = proven ? Certainty::kProven : Certainty::kLikely,
                   .summary = "the server at " + facts.request.destination +
                              " does not allow agent forwarding"};
   finding.explanation =
-      proven ? "It refuses the request itself, and what it announced of the "
-               "key's options allows it: AllowAgentForwarding no or "
-               "DisableForwarding yes in its configuration, perhaps under a "
-               "Match line or in a drop-in file."
-      : refused
-          ? "It refuses the request itself. This server does not say "
-            "whether its configuration or an option of the key "
-            "(no-agent-forwarding) is why."
+      proven    ? "It refuses the request itself, and what it announced of the "
+                  "key's options allows it: AllowAgentForwarding no or "
+                  "DisableForwarding yes in its configuration, perhaps under a "
+                  "Match line or in a drop-in file."
+      : refused ? "It refuses the request itself. This server does not say "
+                  "whether its configuration or an option of the key "
+                  "(no-agent-forwarding) is why."
+      : facts.link.client == "libssh"
+          ? "Forwarding was requested, and the server made no socket: "
+            "AllowAgentForwarding no or DisableForwarding yes in its "
+            "configuration, or restrict or no-agent-forwarding in front of "
+            "the key. ssh is told which of them; libssh does not pass it on."
           : "ssh asked for forwarding, the key's options allow it, and no "
             "error was reported, yet sshd made no socket: probably "
             "AllowAgentForwarding no or DisableForwarding yes, perhaps "
             "under a Match line or in a drop-in file.";
-  if (refused)
-    finding.evidence.push_back({.source = FreshLogin(facts),
-                                .text =
-                                    "the server refuses agent forwarding "
-                                    "(auth-agent-req@openssh.com: FAILURE)"});
+  if (refused) finding.evidence.push_back(Granted(facts, *logins.control));
   if (logins.session) {
-    finding.evidence.push_back({.source = SshSource(facts, "-v"),
+    finding.evidence.push_back({.source = LoginSource(facts, "-v"),
                                 .text = "agent forwarding was requested"});
     if (logins.session->end == SessionEnd::kProbed)
       finding.evidence.push_back(
@@ -227,10 +244,19 @@ Finding ServerDenies(const Facts& facts, const Logins& logins, bool refused) {
         break;
       }
   fix.edits = {edit};
-  finding.fixes = {std::move(fix),
-                   {.title = "Do without it: ProxyJump reaches hosts behind "
-                             "this one, a deploy key serves git",
-                    .safety = Safety::kManual}};
+  if (facts.link.client == "libssh") {
+    std::vector<std::string> by_ssh = Ssh(facts);
+    by_ssh.front() = "agentdoctor";
+    by_ssh.insert(by_ssh.begin() + 1, "run");
+    finding.fixes.push_back({.title = "See which of them it is, by ssh",
+                             .safety = Safety::kManual,
+                             .commands = {std::move(by_ssh)}});
+  }
+  finding.fixes.push_back(std::move(fix));
+  finding.fixes.push_back(
+      {.title = "Do without it: ProxyJump reaches hosts behind this one, a "
+                "deploy key serves git",
+       .safety = Safety::kManual});
   return finding;
 }
 
@@ -288,7 +314,7 @@ void JudgeForcedCommand(const Facts& facts, const Session& session,
   }
   for (const KeyOptions& options : transcript.key_options)
     if (options.forced_command)
-      finding.evidence.push_back(Announced(SshSource(facts, "-v"), options));
+      finding.evidence.push_back(Announced(LoginSource(facts, "-v"), options));
   if (!session.output_head.empty())
     finding.evidence.push_back(
         {.source = "output", .text = session.output_head});
@@ -296,13 +322,12 @@ void JudgeForcedCommand(const Facts& facts, const Session& session,
     finding.evidence.push_back(
         {.source = "output", .text = "the session ended without a word"});
   const Control* control = facts.link.control.get();
-  if (const bool* granted = control ? control->granted.get() : nullptr)
+  if (control && control->granted.known())
+    finding.evidence.push_back(Granted(facts, *control));
+  if (session.canary_asked)
     finding.evidence.push_back(
-        {.source = FreshLogin(facts),
-         .text = *granted ? "the server grants agent forwarding "
-                            "(auth-agent-req@openssh.com: SUCCESS)"
-                          : "the server refuses agent forwarding "
-                            "(auth-agent-req@openssh.com: FAILURE)"});
+        {.source = LoginSource(facts),
+         .text = "the server asked the agent that was forwarded, a canary"});
   answer.findings.push_back(std::move(finding));
 }
 
@@ -315,6 +340,10 @@ void JudgePolicy(const Facts& facts, const Session& session, Answer& answer) {
 
   if (granted && *granted) {
     answer.summary = "the server grants forwarding";
+    return;
+  }
+  if (session.canary_asked) {
+    answer.summary = "the server asked the agent that was forwarded, a canary";
     return;
   }
   if (!granted && handed.made == true) {

@@ -162,6 +162,13 @@ std::string SshSource(const Facts& facts, std::string_view words) {
   return "ssh " + std::string(words) + " " + facts.request.destination;
 }
 
+std::string LoginSource(const Facts& facts, std::string_view words) {
+  if (facts.link.client == "libssh")
+    return "libssh " + facts.request.destination;
+  return words.empty() ? "ssh " + facts.request.destination
+                       : SshSource(facts, words);
+}
+
 std::string Probe(const Facts& facts) {
   return "probe on " + facts.request.destination;
 }

@@ -55,6 +55,10 @@ std::string ConfigPath(std::string_view path);
 /// "ssh -O check gitlab-runner", as the source of an evidence.
 std::string SshSource(const Facts& facts, std::string_view words);
 
+/// "ssh -v gitlab-runner" for what was said in a login, or the name of another
+/// client that made it.
+std::string LoginSource(const Facts& facts, std::string_view words = {});
+
 /// "probe on gitlab-runner" and "fresh login to gitlab-runner", likewise.
 std::string Probe(const Facts& facts);
 std::string FreshLogin(const Facts& facts);

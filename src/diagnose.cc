@@ -91,7 +91,8 @@ constexpr std::string_view kSharingCheck = "control-master";
 void RespectWhatWorks(const Facts& facts, const std::vector<Examined>& examined,
                       Findings& findings, Reliefs& reliefs) {
   const Agent* agent = WorkingAgent(facts);
-  if (!agent) return;
+  // What answered a canary's call says nothing of the user's own agent.
+  if (!agent || checks::ForwardsCanary(facts)) return;
   const auto disproved = [&](const ReportedFinding& reported) {
     return Disproved(facts, reported, *agent);
   };
@@ -275,13 +276,15 @@ bool IsCause(const ReportedFinding& reported) {
   return reported.consequence_of.empty();
 }
 
-/// A forced command answered, and the control login was granted forwarding:
-/// the server forwards, only what comes of it can't be seen.
+/// A forced command answered, and the control login was granted forwarding, or
+/// the server asked the canary: it forwards, only what comes of it can't be
+/// seen.
 bool GrantedBehindForcedCommand(const Facts& facts) {
   const Session* session = facts.link.session.get();
   const Control* control = facts.link.control.get();
-  return session && session->end == SessionEnd::kNoProbe && control &&
-         control->granted.value_or(false);
+  if (!session || session->end != SessionEnd::kNoProbe) return false;
+  return (session->canary_asked && checks::WouldForward(facts)) ||
+         (control && control->granted.value_or(false));
 }
 
 Verdict Judge(const Facts& facts, const Findings& findings) {
@@ -295,6 +298,8 @@ Verdict Judge(const Facts& facts, const Findings& findings) {
     return Verdict::kUndetermined;
   if (GrantedBehindForcedCommand(facts)) return Verdict::kDegraded;
   if (!checks::ForwardingWorks(facts)) return Verdict::kUndetermined;
+  if (checks::ForwardsCanary(facts) && !checks::WouldForward(facts))
+    return Verdict::kUndetermined;
   const auto warns = [](const ReportedFinding& reported) {
     return reported.finding.severity == Severity::kWarning;
   };

@@ -358,7 +358,8 @@ constexpr auto Fields(const Session*) {
                     Field{"durationMs", &T::duration_ms},
                     Field{"outputBytes", &T::output_bytes},
                     Field{"outputHead", &T::output_head},
-                    Field{"canary", &T::canary}};
+                    Field{"canary", &T::canary},
+                    Field{"canaryAsked", &T::canary_asked}};
 }
 
 constexpr auto Fields(const Control*) {

@@ -470,9 +470,27 @@ RunOptions OptionsFor(double timeout) {
   return options;
 }
 
+/// What can't be asked of a client, and why.
+void CheckClient(const RunArguments& run) {
+  if (run.client != "libssh") return;
+  const std::string client = "--client libssh ";
+  if (!run.to.empty())
+    throw UsageError(client +
+                     "takes no --to: it forwards a canary in place of your "
+                     "agent, and no key of that one can log in anywhere");
+  if (!run.then.empty())
+    throw UsageError(client +
+                     "takes no --then: its sessions end with the examination, "
+                     "and without your agent nothing leads on from a host");
+  if (run.interactive)
+    throw UsageError(client +
+                     "takes no --interactive: it asks nobody anything");
+}
+
 int RunCommand(const CLI::App& app, const RunArguments& run) {
   if (run.list_checks) return ListChecks();
   CheckSelection(run.output.selection);
+  CheckClient(run);
   RunPlan plan;
   plan.repair = RepairFor(run.fix);
   plan.requests = Requests(app, run);

@@ -91,6 +91,8 @@ Plan AfterSession(const Facts& facts, const Session& session,
       break;
   }
   if (mode == ControlMode::kAlways) return Control("--control always");
+  if (checks::ForwardsCanary(facts))
+    return None("the session was a fresh login that forwarded a canary");
   if (session.end == SessionEnd::kCutOff)
     return None("the session was cut off: it sent too much");
   if (!session.transcript.asked_person.empty())

@@ -445,6 +445,8 @@ struct Session {
   /// Set: the session forwarded a canary of ours and not the user's agent (the
   /// fingerprint of its one key), so it shows the way and not the agent.
   std::string canary = {};
+  /// The server opened a channel to that canary and asked it something.
+  bool canary_asked = false;
   bool operator==(const Session&) const = default;
 };
 

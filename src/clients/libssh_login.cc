@@ -782,6 +782,7 @@ SessionResult RunLibsshSession(const LibsshLogin& login,
                    connection.Execute(probe.command, output);
   session.transcript = connection.transcript();
   session.exit_status = connection.exit_status();
+  session.canary_asked = connection.agent_requests() > 0;
   session.output_bytes = static_cast<std::int64_t>(output.text().size());
   if (output.complete()) {
     session.end = SessionEnd::kProbed;
