@@ -28,6 +28,7 @@ namespace {
 struct Cost {
   double wall_ms = 0;
   double own_cpu_ms = 0;  ///< its children's left out
+  double all_cpu_ms = 0;  ///< user and system, with that of its children
   double peak_mib = 0;    ///< of the largest of it and its children
 };
 
@@ -78,6 +79,7 @@ class Bench : public Lab {
         run, "1.5 x + 60 ms");
 
     CompareHere();
+    CompareFleet(server);
 
     std::printf("%-34s %29.1f ms %15s\n", "own CPU, healthy", own.own_cpu_ms,
                 "10 ms");
@@ -138,6 +140,55 @@ class Bench : public Lab {
     kill(-processes.pid, SIGKILL);
   }
 
+  /// Many hosts by `--client libssh`, beside one ssh for each: what the clients
+  /// cost, without sshd and the agent.  nss_wrapper is left out, which every
+  /// ssh would have to load.
+  void CompareFleet(const Server& server) {
+    constexpr int kHosts = 200;
+    constexpr int kMany = 1000;
+    const std::string config = Home("fleet");
+    WriteText(config, "Host fleet*\n  HostName 127.0.0.1\n  Port " +
+                          std::to_string(server.port) +
+                          "\n  User dave\n  ForwardAgent yes\n  IdentityFile " +
+                          Home(".ssh/id_ec2") + "\n  UserKnownHostsFile " +
+                          Home(".ssh/known_hosts") + "\n");
+    const auto hosts = [](int count) {
+      Words names;
+      for (int i = 0; i < count; ++i)
+        names.push_back("fleet" + std::to_string(i));
+      return names;
+    };
+    const auto run = [&](int count) {
+      Words argv = {"env",    "-u",     "LD_PRELOAD", AGENTDOCTOR_PROGRAM,
+                    "run",    "-F",     config,       "--client",
+                    "libssh", "--short"};
+      const Words names = hosts(count);
+      argv.insert(argv.end(), names.begin(), names.end());
+      return Measure(argv);
+    };
+    Words ssh = {
+        "env",
+        "-u",
+        "LD_PRELOAD",
+        "sh",
+        "-c",
+        "c=$1; shift; for h; do ssh -F $c $h ssh-add -l || exit 3; done",
+        "sh",
+        config};
+    const Words names = hosts(kHosts);
+    ssh.insert(ssh.end(), names.begin(), names.end());
+    const Cost by_ssh = Measure(ssh);
+    const Cost by_libssh = run(kHosts);
+    std::printf("%-34s %6.1f ms %6.1f ms %5.2f x %18s\n",
+                "200 hosts by libssh, CPU a host", by_ssh.all_cpu_ms / kHosts,
+                by_libssh.all_cpu_ms / kHosts,
+                by_libssh.all_cpu_ms / by_ssh.all_cpu_ms, "0.20 x");
+    std::fflush(stdout);
+    std::printf("%-34s %29.1f MiB %14s\n", "1,000 hosts by libssh, peak",
+                run(kMany).peak_mib, "64 MiB");
+    std::fflush(stdout);
+  }
+
   /// One run to its end.
   Cost Measure(const Words& argv) {
     const auto start = std::chrono::steady_clock::now();
@@ -159,6 +210,9 @@ class Bench : public Lab {
     int status = 0;
     wait4(program.pid, &status, 0, &usage);
     cost.peak_mib = static_cast<double>(usage.ru_maxrss) / 1024;
+    for (const timeval& time : {usage.ru_utime, usage.ru_stime})
+      cost.all_cpu_ms += static_cast<double>(time.tv_sec) * 1e3 +
+                         static_cast<double>(time.tv_usec) / 1e3;
     if (!WIFEXITED(status) || WEXITSTATUS(status) > 1)
       throw std::runtime_error(argv[0] + ": " + program.Errors());
     return cost;

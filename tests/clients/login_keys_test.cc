@@ -26,7 +26,7 @@ class LoginKeysTest : public testing::Test {
     Command command{.argv = {"ssh-keygen", "-q", "-t", "ed25519", "-C", name,
                              "-N", passphrase, "-f", Path(name)}};
     command.argv.insert(command.argv.end(), options.begin(), options.end());
-    Run(command);
+    agentdoctor::Run(command);
     const std::string line = ReadFile(Path(name + ".pub")).value_or("");
     const std::size_t blank = line.find(' ');
     return {.blob = DecodeBase64(
@@ -83,8 +83,8 @@ TEST_F(LoginKeysTest, KnowsAKeyWithAPassphraseByItsPublicHalf) {
 TEST_F(LoginKeysTest, PutsCertificatesFirst) {
   const AgentKey authority = Make("authority");
   const AgentKey key = Make("key");
-  Run({.argv = {"ssh-keygen", "-q", "-s", Path("authority"), "-I", "x",
-                Path("key.pub")}});
+  agentdoctor::Run({.argv = {"ssh-keygen", "-q", "-s", Path("authority"), "-I",
+                             "x", Path("key.pub")}});
   const auto offers = Offers({key}, {.identities = {Path("key")}});
   ASSERT_EQ(offers.size(), 2U);
   EXPECT_TRUE(offers[0].certificate());
