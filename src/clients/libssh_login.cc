@@ -12,6 +12,7 @@
 #include <chrono>
 #include <climits>
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -181,7 +182,7 @@ class Login {
   ssh_callbacks_struct callbacks_ = {};
   SessionHandle session_;
   ssh_channel channel_ = nullptr;  ///< freed with the session, as are these:
-  std::vector<AgentChannel> agents_;
+  std::list<AgentChannel> agents_;
   std::size_t agent_requests_ = 0;
   Clock::time_point started_ = Clock::now();
   Clock::time_point progress_ = started_;
@@ -653,30 +654,28 @@ ssh_channel Login::OpenAgentChannel(ssh_session session, void* self) {
   return channel;
 }
 
-/// What came on the channels that the server opened to the canary.
+/// What came on the channels that the server opened to the canary.  Reading may
+/// bring one more of them.
 void Login::ServeAgents() {
-  for (std::size_t i = agents_.size(); i-- > 0;) {
-    AgentChannel& agent = agents_[i];
-    if (ssh_channel_is_open(agent.channel) == 0) {
-      if (ssh_channel_is_closed(agent.channel) != 0)
-        agents_.erase(agents_.begin() + static_cast<std::ptrdiff_t>(i));
-      continue;
-    }
+  for (auto agent = agents_.begin(); agent != agents_.end();) {
     std::array<char, 4096> piece;
     int got = 0;
-    while ((got = ssh_channel_read_nonblocking(agent.channel, piece.data(),
+    while ((got = ssh_channel_read_nonblocking(agent->channel, piece.data(),
                                                piece.size(), 0)) > 0)
-      agent.received.append(piece.data(), static_cast<std::size_t>(got));
-    const bool ended = got == SSH_EOF || got == SSH_ERROR;
-    const std::optional<std::string> answer = canary_.Answer(agent.received);
+      agent->received.append(piece.data(), static_cast<std::size_t>(got));
+    const std::optional<std::string> answer = canary_.Answer(agent->received);
     if (answer && !answer->empty()) {
       ++agent_requests_;
-      ssh_channel_write(agent.channel, answer->data(),
+      ssh_channel_write(agent->channel, answer->data(),
                         static_cast<std::uint32_t>(answer->size()));
     }
-    if (ended || !answer || agent.received.size() > kMaxAgentMessage + 4) {
-      ssh_channel_close(agent.channel);
-      agents_.erase(agents_.begin() + static_cast<std::ptrdiff_t>(i));
+    const bool ended = got == SSH_EOF || got == SSH_ERROR ||
+                       ssh_channel_is_closed(agent->channel) != 0;
+    if (ended || !answer || agent->received.size() > kMaxAgentMessage + 4) {
+      ssh_channel_close(agent->channel);
+      agent = agents_.erase(agent);
+    } else {
+      ++agent;
     }
   }
 }

@@ -161,7 +161,7 @@ class Bench : public Lab {
     const auto run = [&](int count) {
       Words argv = {"env",    "-u",     "LD_PRELOAD", AGENTDOCTOR_PROGRAM,
                     "run",    "-F",     config,       "--client",
-                    "libssh", "--short"};
+                    "libssh", "--quiet"};
       const Words names = hosts(count);
       argv.insert(argv.end(), names.begin(), names.end());
       return Measure(argv);
