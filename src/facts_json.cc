@@ -511,14 +511,20 @@ struct Writer {
     Json json = Json::object();
     std::apply(
         [&](const auto&... field) {
-          const auto write = [&](const auto& f) {
-            if (object.*f.member != kNew.*f.member)
-              json[f.name] = Write(object.*f.member);
-          };
-          (write(field), ...);
+          (WriteField(json, field.name, object.*field.member,
+                      kNew.*field.member),
+           ...);
         },
         Fields(&object));
     return json;
+  }
+
+ private:
+  // One for each type, not a closure for each field: there are 200 fields.
+  template <typename T>
+  static void WriteField(Json& json, const char* name, const T& value,
+                         const T& fresh) {
+    if (value != fresh) json[name] = Write(value);
   }
 };
 
@@ -619,12 +625,7 @@ struct Reader {
     if (!json.is_object()) throw Fault{{}, "an object is expected"};
     std::apply(
         [&](const auto&... field) {
-          const auto read = [&](const auto& f) {
-            if (const auto found = json.find(f.name); found != json.end())
-              At("." + std::string(f.name),
-                 [&] { Read(*found, object.*f.member); });
-          };
-          (read(field), ...);
+          (ReadField(json, field.name, object.*field.member), ...);
         },
         Fields(&object));
   }
@@ -637,6 +638,13 @@ struct Reader {
       fault.place.insert(0, place);
       throw;
     }
+  }
+
+ private:
+  template <typename T>
+  static void ReadField(const Json& json, const char* name, T& value) {
+    if (const auto found = json.find(name); found != json.end())
+      At("." + std::string(name), [&] { Read(*found, value); });
   }
 };
 

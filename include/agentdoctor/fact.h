@@ -2,9 +2,9 @@
 #pragma once
 
 #include <exception>
+#include <optional>
 #include <string>
 #include <utility>
-#include <variant>
 
 namespace agentdoctor {
 
@@ -38,51 +38,51 @@ class Fact {
  public:
   Fact() = default;
   // Implicit on purpose: a probe returns a value or a reason.
-  Fact(Unknown unknown) : state_(std::move(unknown)) {}
-  Fact(NotNeeded not_needed) : state_(std::move(not_needed)) {}
-  Fact(T value) : state_(std::in_place_type<T>, std::move(value)) {}
+  Fact(Unknown unknown)
+      : state_(State::kUnknown), reason_(std::move(unknown.reason)) {}
+  Fact(NotNeeded not_needed)
+      : state_(State::kNotNeeded), reason_(std::move(not_needed.because)) {}
+  Fact(T value) : value_(std::move(value)) {}
 
-  bool known() const { return std::holds_alternative<T>(state_); }
-  bool pending() const {
-    return std::holds_alternative<std::monostate>(state_);
-  }
-  bool not_needed() const { return std::holds_alternative<NotNeeded>(state_); }
+  bool known() const { return value_.has_value(); }
+  bool pending() const { return !known() && state_ == State::kPending; }
+  bool not_needed() const { return state_ == State::kNotNeeded; }
 
   /// The value.  Throws FactUnknown if there is none.
   const T& value() const {
-    if (const T* value = std::get_if<T>(&state_)) return *value;
+    if (value_) return *value_;
     throw FactUnknown(reason());
   }
   const T& operator*() const { return value(); }
   const T* operator->() const { return &value(); }
 
   /// The value if known, else null.
-  const T* get() const { return std::get_if<T>(&state_); }
-  T* get() { return std::get_if<T>(&state_); }
+  const T* get() const { return value_ ? &*value_ : nullptr; }
+  T* get() { return value_ ? &*value_ : nullptr; }
 
   T value_or(T other) const { return known() ? value() : std::move(other); }
 
   /// Why there is no value; empty if there is one.
   std::string reason() const {
-    if (known()) return {};
-    if (const auto* unknown = std::get_if<Unknown>(&state_))
-      return unknown->reason;
-    if (const auto* not_needed = std::get_if<NotNeeded>(&state_))
-      return "not needed, because " + not_needed->because;
-    return "not collected";
+    if (not_needed()) return "not needed, because " + reason_;
+    return bare_reason();
   }
 
   /// The reason alone, as it was given to Unknown or NotNeeded.
   std::string bare_reason() const {
-    if (const auto* not_needed = std::get_if<NotNeeded>(&state_))
-      return not_needed->because;
-    return reason();
+    return pending() ? "not collected" : reason_;
   }
 
   bool operator==(const Fact&) const = default;
 
  private:
-  std::variant<std::monostate, Unknown, NotNeeded, T> state_;
+  // A std::variant of the four says the same, and makes files full of facts
+  // take nearly twice as long to compile.
+  enum class State { kPending, kUnknown, kNotNeeded };
+
+  std::optional<T> value_;
+  State state_ = State::kPending;  ///< of no meaning beside a value
+  std::string reason_;
 };
 
 }  // namespace agentdoctor
