@@ -62,10 +62,12 @@ class LoginShell : public testing::TestWithParam<const char*> {
   Side Probe() {
     const std::string& at = folder_.path();
     const ProbeCommand probe = MakeProbeCommand();
+    // ssh sends its ProxyCommand a SIGHUP, of which sshd would die before it
+    // removed the agent's socket: so it is no process that ssh knows.
     const std::string server =
-        "env LD_PRELOAD=" + NssWrapper() + " NSS_WRAPPER_PASSWD=" + at +
-        "/passwd NSS_WRAPPER_GROUP=" + at + "/group /usr/sbin/sshd -i -f " +
-        at + "/sshd_config -E " + at + "/log";
+        "setsid --fork env LD_PRELOAD=" + NssWrapper() +
+        " NSS_WRAPPER_PASSWD=" + at + "/passwd NSS_WRAPPER_GROUP=" + at +
+        "/group /usr/sbin/sshd -i -f " + at + "/sshd_config -E " + at + "/log";
     const ProcessResult result = agentdoctor::Run(
         {.argv = {"ssh",      "-F",
                   "none",     "-A",
@@ -115,6 +117,11 @@ TEST_P(LoginShell, FindsTheForwardedAgent) {
             AskAgent(agent_.path(), kPlenty, false).identities);
   EXPECT_TRUE(side.ssh_connection.known());
   EXPECT_TRUE(side.startup_lines.value().empty());
+
+  // The end of the session leaves nothing in /tmp.
+  const fs::path left = fs::path(socket).parent_path();
+  for (int i = 0; i < 1000 && fs::exists(left); ++i) usleep(10'000);
+  EXPECT_FALSE(fs::exists(left)) << left;
 }
 
 TEST_P(LoginShell, SeesThatSshdMadeNoSocket) {
