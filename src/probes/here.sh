@@ -7,27 +7,25 @@
 # (its own value where that works), or a comment if there is none; what it saw
 # follows in comments.
 
-# The records of agent(), kept instead of written.
+# The records of look_at(), kept instead of written.
 put() {
   case $1 in
-    asked) asked_with=$2 ;;
-    kind) kind=$2 ;;
+    agent) kind=$4 ;;
   esac
 }
 
 put_answer() {
-  said=$1
+  asked_with=$1
+  said=$2
 }
 
 # count_lines TEXT: the keys that ssh-add -L lists
 count_lines() {
   count=0
   set -f
-  IFS=$lf
   for line in $1; do
     case $line in ssh-*" "*|ecdsa-*" "*|sk-*" "*) count=$((count + 1)) ;; esac
   done
-  unset IFS
   set +f
 }
 
@@ -48,7 +46,7 @@ look() {
   kind=
   said=
   count=-
-  agent "$1"
+  look_at "$1"
   case $asked_with in
     ssh-add)
       case $said in
@@ -60,7 +58,7 @@ look() {
   case $count:$kind:$asked_with:$said in
     -:|-::*) state="does not exist" ;;
     -:L:*) state="a link that leads nowhere" ;;
-    -:*[DF]*) state="is no socket" ;;
+    -:*[df]*) state="is no socket" ;;
     -:*S*::*) state="there is nothing here that could ask it" ;;
     -:*refused*) state="nobody listens there any more" ;;
     -:*denied*) state="access is denied" ;;
@@ -77,7 +75,6 @@ state_of() {
   count=-
   state="not asked"
   set -f
-  IFS=$lf
   for line in $looked; do
     case $line in
       *"|$1")
@@ -87,7 +84,6 @@ state_of() {
         break ;;
     esac
   done
-  unset IFS
   set +f
 }
 
@@ -138,9 +134,14 @@ choose() {
 here() {
   own=$SSH_AUTH_SOCK
   here_tmux=${TMUX%%,*}
-  identity
+  about $$
+  uid=$owner
+  user=${LOGNAME:-$USER}
+  tmux=${TMUX_TMPDIR:-/tmp}/tmux-$uid
+  read host </proc/sys/kernel/hostname || host=$(limit uname -n)
   initial_environment
-  connection
+  connection_sockets
+  server=$name
   far=$({ screens; processes; } | { tmux_servers | { links; cat; }; cat; })
 
   # The sockets of this very connection come first, then what tmux says.
@@ -156,7 +157,6 @@ here() {
   consider "$own"
   tmux_values=
   at=
-  IFS=$lf
   for line in $far; do
     case $line in
       T*) at=${line#?} ;;
@@ -167,7 +167,6 @@ here() {
       l/*) consider "${line#?}" ;;
     esac
   done
-  unset IFS
   set +f
   runtime=${XDG_RUNTIME_DIR:-/run/user/$uid}
   set --
@@ -176,14 +175,12 @@ here() {
     [ $# -gt 63 ] && break
   done
   by_age=
-  [ $# -gt 0 ] && by_age=$(limit 2 ls -dt "$@")
+  [ $# -gt 0 ] && by_age=$(limit ls -dt "$@")
   set -f
-  IFS=$lf
   for socket in $by_age; do
     consider "$socket"
   done
   set -- $candidates
-  unset IFS
   set +f
   looked=$(at_once look "$@")
 
@@ -195,11 +192,9 @@ here() {
     *) chosen=$own ;;
   esac
   set -f
-  IFS=$lf
   for path in $ours $tmux_values $by_age $candidates; do
     choose "$path"
   done
-  unset IFS
   set +f
   if [ "$chosen" ]; then
     printf "export SSH_AUTH_SOCK=%s\n" "$(quoted "$chosen")"
@@ -221,7 +216,6 @@ report() {
   echo "# agents of yours with keys"
   none=yes
   set -f
-  IFS=$lf
   for line in $looked; do
     case $line in
       -*|"0 "*) ;;
@@ -233,11 +227,9 @@ report() {
         echo "#   $(shown "$path"): ${state#* }${from:+, from $(shown "$from")}" ;;
     esac
   done
-  unset IFS
   [ "$none" ] && echo "#   none"
   at=
   title="# tmux"
-  IFS=$lf
   set -f
   for line in $far; do
     case $line in
@@ -253,7 +245,6 @@ report() {
       S*) screen_value "${line##*/}" ;;
     esac
   done
-  unset IFS
   set +f
 }
 
@@ -277,7 +268,6 @@ with_pid() {
   wanted_connection=
   last=
   set -f
-  IFS=$lf
   for entry in $far; do
     case $entry in
       v*) last=${entry#v} ;;
@@ -291,7 +281,6 @@ with_pid() {
         esac ;;
     esac
   done
-  unset IFS
   set +f
 }
 
@@ -307,19 +296,20 @@ connection_of() {
   last=
   pids=
   set -f
-  IFS=$lf
   for entry in $far; do
     case $entry in
       v*) last=${entry#v} ;;
       p*) [ "$last" = "SSH_AUTH_SOCK=$1" ] && pids=${entry#p} ;;
     esac
   done
-  unset IFS
+  IFS=" "
   for pid in $pids; do
+    IFS=$lf
     with_pid "$pid"
     from=${wanted_connection%% *}
     [ "$from" ] && break
   done
+  IFS=$lf
   set +f
 }
 

@@ -19,6 +19,8 @@ namespace agentdoctor {
 namespace {
 
 constexpr std::size_t kMaxHolders = 256;
+// What probe.sh looks at.
+constexpr std::int64_t kMaxAsked = 1000;
 // USER_HZ, in which /proc counts; the same on all but forgotten machines.
 constexpr std::int64_t kTicks = 100;
 constexpr std::string_view kVariable = "SSH_AUTH_SOCK=";
@@ -127,7 +129,8 @@ struct Seen {
   std::vector<std::string> links = {};
   std::vector<std::string> not_seen = {};
   std::string engine = {};
-  bool searched = false;  ///< the processes
+  bool engine_listed = false;  ///< its ps has ended
+  bool searched = false;       ///< the processes
   std::int64_t boot = 0;
 };
 
@@ -287,6 +290,7 @@ std::optional<std::int64_t> ReadTime(std::string_view text) {
 void ReadContainerLine(char kind, std::string_view line, Seen& seen) {
   if (kind == 'D') {
     seen.engine = line;
+    seen.engine_listed = false;
     return;
   }
   if (kind == 'C') {
@@ -314,6 +318,54 @@ void ReadContainerLine(char kind, std::string_view line, Seen& seen) {
   }
 }
 
+// "STATUS NUMBER" of the search of all environments; of so many processes more
+// was to be asked.
+void ReadSearch(std::string_view line, Seen& seen) {
+  const std::string_view status = Cut(line, ' ');
+  if (status == "137" || status == "124") {
+    seen.not_seen.emplace_back("processes: /proc did not answer within 2 s");
+  } else if (status.size() != 1 || status > "2") {
+    seen.not_seen.emplace_back(
+        "processes: no grep that can search /proc/PID/environ");
+  } else {
+    seen.searched = true;
+  }
+  if (ReadNumber(line).value_or(0) > kMaxAsked)
+    seen.not_seen.push_back("processes: only " + std::to_string(kMaxAsked) +
+                            " of " + std::string(line) + " were looked at");
+}
+
+// "PARENT START PID (NAME)", of /proc/PID/stat.
+void ReadProcessLine(std::string_view line, Seen& seen) {
+  const auto parent = ReadNumber(Cut(line, ' '));
+  const auto started = ReadNumber(Cut(line, ' '));
+  const auto pid = ReadNumber(Cut(line, ' '));
+  if (!pid || line.size() < 2) return;
+  Process& process = seen.processes[*pid];
+  process.parent = parent.value_or(0);
+  process.started = started;
+  process.name = Restore(line.substr(1, line.size() - 2));
+}
+
+// The status of the engine's `ps`, and then of its `inspect`.
+void ReadEngineStatus(std::string_view status, Seen& seen) {
+  const bool first = !std::exchange(seen.engine_listed, true);
+  if (status == "0") return;
+  if (status == "127" && first) {
+    // Of podman only a monitor was seen, which other engines have, too.
+    if (seen.engine == "docker")
+      seen.not_seen.emplace_back(
+          "docker: there is its socket, but no docker program");
+    return;
+  }
+  const std::string command = seen.engine + (first ? " ps" : " inspect");
+  if (status == "137" || status == "124")
+    seen.not_seen.push_back(command + " did not answer within 3 s");
+  else if (first)
+    seen.not_seen.push_back(command + " ended with status " +
+                            std::string(status));
+}
+
 Seen ReadLines(const std::string& text) {
   Seen seen;
   std::vector<std::string> lines = SplitLines(text);
@@ -321,16 +373,15 @@ Seen ReadLines(const std::string& text) {
     seen.not_seen.emplace_back("more than the probe's answer can hold");
   }
   if (!lines.empty()) lines.pop_back();
+  bool searched = false;
   std::string value;
   for (const std::string& line : lines) {
     if (line.empty()) continue;
     std::string_view rest = std::string_view(line).substr(1);
     switch (line.front()) {
-      case 'n':
-        seen.not_seen.push_back(Restore(rest));
-        break;
-      case 's':
-        seen.searched = true;
+      case '=':
+        ReadSearch(rest, seen);
+        searched = true;
         break;
       case 'l':
         if (std::string link = Restore(rest);
@@ -366,15 +417,10 @@ Seen ReadLines(const std::string& text) {
         }
         break;
       case 'i':
-        if (const auto pid = ReadNumber(Cut(rest, ' '))) {
-          Process& process = seen.processes[*pid];
-          process.parent = ReadNumber(Cut(rest, ' ')).value_or(0);
-          process.started = ReadNumber(Cut(rest, ' '));
-          process.name = Restore(rest);
-        }
+        ReadProcessLine(rest, seen);
         break;
-      case 'e':
-        ReadEditorLine(rest, seen);
+      case 'x':
+        ReadEngineStatus(rest, seen);
         break;
       case 'D':
       case 'C':
@@ -384,9 +430,12 @@ Seen ReadLines(const std::string& text) {
         ReadContainerLine(line.front(), rest, seen);
         break;
       default:
+        ReadEditorLine(line, seen);
         break;
     }
   }
+  if (!searched && seen.not_seen.empty())
+    seen.not_seen.emplace_back("processes: there is no /proc, tr or awk");
   return seen;
 }
 

@@ -22,7 +22,8 @@ inline constexpr Milliseconds kNextHopLimit{8000};
 /// Whether a destination consists of characters that mean nothing to a shell.
 bool IsPlainDestination(std::string_view destination);
 
-/// What goes in front of the probe's script.  \a limit: for each login.
+/// What goes behind the functions of the probe's script.  \a limit: for each
+/// login.
 std::string NextHopScript(const std::vector<std::string>& to,
                           Milliseconds limit);
 

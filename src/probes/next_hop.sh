@@ -1,8 +1,8 @@
 # The next hop (--to): with the ssh of the far side and its configuration, one
-# login to each destination.  It goes in front of probe.sh, whose functions it
-# uses and whose rules hold here, too; `to` holds the destinations, which are
-# made of characters that mean nothing to a shell, `patience` the seconds that a
-# login may take.
+# login to each destination.  It goes behind the functions of probe.sh, which it
+# uses and whose rules hold here, too, but for IFS; `to` holds the destinations,
+# which are made of characters that mean nothing to a shell, `patience` the
+# seconds that a login may take.
 #
 # It logs in and does nothing more: no host key is accepted, no file written,
 # no master made, used or left, nothing forwarded, nobody asked.
@@ -18,7 +18,7 @@ still_here() {
 next_hop_options() {
   neutral="-o BatchMode=yes -o StrictHostKeyChecking=yes -o CheckHostIP=no -o ControlMaster=no -o ControlPath=none"
   neutral="$neutral -o ForwardAgent=no -o ForwardX11=no -o ClearAllForwardings=yes -o ExitOnForwardFailure=no -o Tunnel=no"
-  neutral="$neutral -o GSSAPIDelegateCredentials=no -o ConnectionAttempts=1 -o ConnectTimeout=$((patience > 3 ? patience - 2 : patience))"
+  neutral="$neutral -o GSSAPIDelegateCredentials=no -o ConnectionAttempts=1 -o ConnectTimeout=$(($patience > 3 ? $patience - 2 : $patience))"
   [ "$release" -ge 608 ] && neutral="$neutral -o UpdateHostKeys=no -o FingerprintHash=sha256"
   [ "$release" -ge 702 ] && neutral="$neutral -o AddKeysToAgent=no"
   [ "$release" -ge 706 ] && neutral="$neutral -o RemoteCommand=none"
@@ -54,7 +54,7 @@ jump() {
   jump_host=${jump_host%"]"}
   set -- ${jump_user:+-l "$jump_user"} ${jump_port:+-p "$jump_port"}
   still_here
-  case $lf$(limit 2 ssh -G "$@" -- "$jump_host") in
+  case $lf$(limit ssh -G "$@" -- "$jump_host") in
     *"${lf}proxyjump none"*) ;;
     *"${lf}proxyjump "*)
       not_tried="its jump host there, $jump_host, is reached through another one"
@@ -70,7 +70,7 @@ next_hop_config() {
   path=
   through=
   IFS=$lf
-  for line in $(limit 2 ssh -G -- "$hop"); do
+  for line in $(limit ssh -G -- "$hop"); do
     key=${line%%" "*}
     value=${line#*" "}
     case $key in
@@ -82,7 +82,7 @@ next_hop_config() {
     esac
     values=$values$line$lf
   done
-  unset IFS
+  IFS=$blanks
 }
 
 # The safe form of -O check (no configuration, and a proxy that fails): it can
@@ -95,7 +95,7 @@ next_hop_master() {
       *) break ;;
     esac
   done
-  limit 2 ssh -F none -S "$escaped$path" -o ControlMaster=no -o BatchMode=yes -o ProxyCommand=false -O check x
+  limit ssh -F none -S "$escaped$path" -o ControlMaster=no -o BatchMode=yes -o ProxyCommand=false -O check x
 }
 
 # next_hop DEST: everything about one destination.
@@ -122,7 +122,8 @@ next_hop() {
   [ "$through" ] && set -- "$@" -o ProxyUseFdpass=no -o "ProxyCommand=$proxy"
   login=
   still_here
-  [ "$not_tried" ] || login=$({ limit "$patience" ssh -v -T $neutral "$@" -- "$hop" 2>&1; printf "\n=%s" $?; } | head -c "$most")
+  seconds=$patience
+  [ "$not_tried" ] || login=$({ limit ssh -v -T $neutral "$@" -- "$hop" 2>&1; printf "\n=$?"; } | head -c "$most")
   put hop "$hop" hop_version "$version" hop_config "$values" hop_lines "$config_lines"
   put hop_master "$master" hop_not_tried "$not_tried"
   put_long hop_login "$login"
@@ -141,13 +142,14 @@ each_next_hop() {
 }
 
 next_hops() {
+  IFS=$blanks
   set -f
   set -- $to
   set +f
   why=
   if has ssh; then
     if has ssh-add; then
-      limit 2 ssh-add -l >/dev/null
+      limit ssh-add -l >/dev/null
       case $? in
         0) ;;
         1) why="the agent there shows no key" ;;
@@ -167,19 +169,25 @@ next_hops() {
   SSH_ASKPASS_REQUIRE=never
   export SSH_ASKPASS_REQUIRE
   quote=$(printf "\047")
-  version=$(limit 2 ssh -V 2>&1)
+  version=$(limit ssh -V 2>&1)
   release=0
   case $version in
     OpenSSH_[0-9].[0-9]*|OpenSSH_[0-9][0-9].[0-9]*)
       major=${version#OpenSSH_}
       minor=${major#*.}
       minor=${minor%%[[:alpha:][:punct:][:space:]]*}
-      release=$((${major%%.*} * 100 + minor)) ;;
+      release=$((${major%%.*} * 100 + $minor)) ;;
   esac
   next_hop_options
-  config_lines=$(limit 2 grep -niE "^[[:space:]]*(identitiesonly|identityagent|pubkeyauthentication)[[:space:]=]" /dev/null "$HOME/.ssh/config" /etc/ssh/ssh_config /etc/ssh/ssh_config.d/*.conf)
+  config_lines=$(limit grep -niE "^[[:space:]]*(identitiesonly|identityagent|pubkeyauthentication)[[:space:]=]" /dev/null "$HOME/.ssh/config" /etc/ssh/ssh_config /etc/ssh/ssh_config.d/*.conf)
   # The whole answer has to stay below what the near side reads.
   most=$((65536 / $#))
   [ $most -gt 16384 ] && most=16384
   each_next_hop "$@"
+}
+
+# Instead of the one in probe.sh: both answers at the same time.
+answer() {
+  exec 3>&1
+  next_hops | { rest=$(everything | encode); cat; echo "$rest"; }
 }

@@ -31,9 +31,7 @@ std::optional<std::string> DecodeHex(std::string_view text) {
 
 Fact<std::vector<Record>> ReadRecords(const std::string& output) {
   if (Trim(output) == "none")
-    return Unknown{
-        "nothing there can write bytes as text (no od, hexdump, xxd, perl or "
-        "python3)"};
+    return Unknown{"nothing there can write bytes as text (no od or hexdump)"};
   const std::optional<std::string> decoded = DecodeHex(output);
   if (!decoded) return Unknown{"something else wrote into the probe's answer"};
   const std::string& bytes = *decoded;

@@ -17,15 +17,18 @@
 #include "probes/next_hop.h"
 #include "probes/records.h"
 #include "probes/server_config.h"
+#include "probes/shrink.h"
 #include "probes/startup_files.h"
 #include "system/text.h"
 
 namespace agentdoctor {
 namespace {
 
-constexpr char kScript[] =
+constexpr std::string_view kScript =
 #include "probe.inc"
     ;
+// What comes behind its functions.
+constexpr std::string_view kRun = "printf \"\\nagentdoctor-";
 
 // What probe.sh cuts the answers of agents to (put_answer).
 constexpr std::size_t kLongAnswer = 32768;
@@ -35,28 +38,13 @@ constexpr std::size_t kMaxIdentities = 2048;
 // sun_path of Linux; elsewhere it has four bytes less.
 constexpr std::size_t kSunPath = 108;
 
-// Whether a command may follow without a `;`.  A line that ends the pattern of
-// a case has no opening parenthesis.
-bool CommandMayFollow(std::string_view line) {
-  if (std::string_view("{(;|&").find(line.back()) != std::string_view::npos)
-    return true;
-  if (line.back() == ')' && line.find('(') == std::string_view::npos)
-    return true;
-  const std::size_t space = line.rfind(' ');
-  const std::string_view word =
-      space == std::string_view::npos ? line : line.substr(space + 1);
-  return word == "in" || word == "then" || word == "else" || word == "do";
-}
-
-std::string OneLine(std::string_view script) {
-  std::string result;
-  for (const std::string& raw : SplitLines(script)) {
-    const std::string_view line = Trim(raw);
-    if (line.empty() || line.front() == '#') continue;
-    result += line;
-    result += CommandMayFollow(line) ? " " : "; ";
-  }
-  return result;
+std::string WithNextHops(const std::vector<std::string>& to,
+                         Milliseconds login_limit) {
+  const std::size_t run = kScript.find(kRun);
+  std::string script(kScript.substr(0, run));
+  script += NextHopScript(to, login_limit);
+  script += kScript.substr(run);
+  return script;
 }
 
 std::string RandomWord() {
@@ -78,8 +66,7 @@ struct Answer {
 };
 
 constexpr std::array<std::string_view, 8> kAgentKeys = {
-    "agent", "kind",   "link",         "entry",
-    "asked", "denied", "denied_entry", "answer"};
+    "agent", "kind", "link", "entry", "asked", "denied", "mode", "answer"};
 
 Answer Sort(std::vector<Record> records) {
   Answer answer;
@@ -159,7 +146,7 @@ struct Words {
   std::string_view text;
   AgentState state;
 };
-constexpr std::array<Words, 12> kWords = {{
+constexpr std::array<Words, 14> kWords = {{
     {"No such file or directory", AgentState::kMissing},
     {"Too many levels of symbolic links", AgentState::kMissing},
     {"Not a directory", AgentState::kMissing},
@@ -167,6 +154,8 @@ constexpr std::array<Words, 12> kWords = {{
     {"Permission denied", AgentState::kDenied},
     {"Operation not permitted", AgentState::kDenied},
     {"Socket operation on non-socket", AgentState::kNotASocket},
+    {"Connection reset by peer", AgentState::kDropped},
+    {"Broken pipe", AgentState::kDropped},
     // ssh-add's own, OpenSSH 8.2 to 10.5.
     {"communication with agent failed", AgentState::kDropped},
     {"agent refused operation", AgentState::kListRefused},
@@ -302,10 +291,6 @@ bool ReadRaw(const std::string& answer, Agent& agent) {
       return true;
     }
     if (ReadWords(bytes, agent)) return true;
-    // These give up by themselves, and say so in words of their own.
-    if (!bytes.empty() &&
-        (agent.asked_with == "socat" || agent.asked_with == "nc"))
-      return false;
   }
   ReadListAnswer(bytes, agent);
   return true;
@@ -325,10 +310,10 @@ void ReadAgent(const std::map<std::string, std::string>& values,
   const auto is = [&](char c) { return kind.find(c) != std::string::npos; };
 
   if (is('L')) {
-    agent.link_target = get("link");
-    if (const std::size_t arrow = agent.link_target.find(" -> ");
-        arrow != std::string::npos)  // `ls -ld`, where there is no readlink
-      agent.link_target.erase(0, arrow + 4);
+    const std::string listed = get("link");  // `ls -ld`
+    const std::string begin = agent.path + " -> ";
+    if (const std::size_t at = listed.find(begin); at != std::string::npos)
+      agent.link_target = listed.substr(at + begin.size());
   }
   const Entry entry = ReadEntry(get("entry"));
   agent.owner = entry.owner;
@@ -338,7 +323,7 @@ void ReadAgent(const std::map<std::string, std::string>& values,
   if (agent.product.empty() && !agent.link_target.empty())
     agent.product = SocketProduct(agent.link_target);
   if (const std::string denied = get("denied"); !denied.empty())
-    agent.denied_by = Describe(denied, ReadEntry(get("denied_entry")));
+    agent.denied_by = Describe(denied, ReadEntry(get("mode")));
 
   agent.asked_with = get("asked");
   bool judged = false;
@@ -352,10 +337,10 @@ void ReadAgent(const std::map<std::string, std::string>& values,
     agent.state = AgentState::kMissing;
     agent.detail = "No such file or directory";
     judged = true;
-  } else if (is('D') || is('F') || is('E')) {
+  } else if (is('e') && !is('S')) {
     // Linux says "refused" for a file, too.
     agent.state = AgentState::kNotASocket;
-    agent.detail = is('D') ? "a folder" : is('F') ? "a file" : "a device";
+    agent.detail = is('d') ? "a folder" : is('f') ? "a file" : "a device";
     judged = true;
   } else if (agent.asked_with == "ssh-add") {
     judged = ReadSshAdd(get("answer"), agent);
@@ -369,7 +354,7 @@ void ReadAgent(const std::map<std::string, std::string>& values,
   }
   side.agents_not_asked[agent.path] =
       agent.asked_with.empty()
-          ? "nothing there can ask it (no ssh-add, python3, perl, socat or nc)"
+          ? "nothing there can ask it (no ssh-add, python3 or perl)"
           : agent.asked_with + " there gave an answer nobody understands: " +
                 Elide(Trim(get("answer")), 100);
 }
@@ -400,32 +385,38 @@ bool IsOfThisConnection(const std::string& path,
          path.find("/auth-") != std::string::npos;
 }
 
-std::vector<std::string> SplitWords(const std::string& text) {
-  std::vector<std::string> words;
-  std::size_t at = 0;
-  while ((at = text.find_first_not_of(' ', at)) != std::string::npos) {
-    const std::size_t end = std::min(text.find(' ', at), text.size());
-    words.push_back(text.substr(at, end - at));
-    at = end;
+// The processes above the probe, the nearest first: "PID+NAME", or - where the
+// environment can't be read.
+struct Above {
+  std::vector<std::string> pids = {};
+  std::string server = {};  // the name of the last: sshd, if all is well
+};
+
+Above ReadAbove(const std::string& ancestors) {
+  Above above;
+  for (const std::string& line : SplitLines(ancestors)) {
+    const std::size_t mark = line.find_first_of("+-");
+    if (mark == std::string::npos) continue;
+    above.pids.push_back(line.substr(0, mark));
+    above.server = line.substr(mark + 1);
   }
-  return words;
+  return above;
 }
 
 Fact<std::vector<std::string>> ConnectionSockets(const Answer& answer,
                                                  const Side& side) {
-  std::vector<std::string> sockets = SplitWords(answer.Get("sockets"));
+  std::vector<std::string> sockets = SplitLines(answer.Get("sockets"));
   // The socket of a living connection is listened on: a dead one of this number
   // is what an earlier process left.
   std::erase_if(sockets, [&side](const std::string& path) {
     const Agent* agent = FindAgent(side, path);
     return agent != nullptr && agent->state == AgentState::kRefused;
   });
-  const std::vector<std::string> ancestors =
-      SplitWords(answer.Get("ancestors"));
+  const Above above = ReadAbove(answer.Get("ancestors"));
   const bool handed_known = side.initial_auth_sock.known();
   const auto& handed = handed_known ? side.initial_auth_sock : side.auth_sock;
   if (const auto* value = handed.get();
-      value != nullptr && *value && IsOfThisConnection(**value, ancestors)) {
+      value != nullptr && *value && IsOfThisConnection(**value, above.pids)) {
     for (const std::string& socket : sockets)
       if (socket == **value) return sockets;
     sockets.push_back(**value);
@@ -433,11 +424,11 @@ Fact<std::vector<std::string>> ConnectionSockets(const Answer& answer,
   if (!sockets.empty()) return sockets;
   // sshd always hands over the socket it made.
   if (handed_known && !*side.initial_auth_sock) return sockets;
-  const std::string server = answer.Get("server");
-  if (!server.starts_with("sshd") && !server.starts_with("dropbear"))
+  if (!above.server.starts_with("sshd") &&
+      !above.server.starts_with("dropbear"))
     return Unknown{"no sshd is seen above the shell"};
   const auto others = ReadOptional(answer.Get("others"));
-  if (!others.known()) return Unknown{others.reason()};
+  if (!others.known()) return Unknown{"there is no find"};
   if (others.value() && others.value()->empty()) return sockets;
   return Unknown{
       "there are sockets younger than this connection, and nothing tells whose "
@@ -451,11 +442,12 @@ ProbeCommand MakeProbeCommand() { return MakeProbeCommand({}, {}); }
 
 ProbeCommand MakeProbeCommand(const std::vector<std::string>& to,
                               Milliseconds login_limit) {
-  std::string script = OneLine(kScript);
-  if (!to.empty()) script.insert(0, OneLine(NextHopScript(to, login_limit)));
+  static const std::string script = Shrink(kScript);
   const std::string word = RandomWord();
   ProbeCommand probe;
-  probe.command = "sh -c 'r=" + word + "; " + script + "'; true";
+  probe.command =
+      "sh -c 'r=" + word + ";" +
+      (to.empty() ? script : Shrink(WithNextHops(to, login_limit))) + "'; true";
   probe.begin_marker = "agentdoctor-" + word + "-begin";
   probe.end_marker = "agentdoctor-" + word + "-end";
   return probe;
@@ -498,6 +490,9 @@ Side ParseProbe(const std::string& output) {
 
   side.auth_sock = ReadOptional(answer.Get("sock"));
   side.initial_auth_sock = ReadOptional(answer.Get("initial"));
+  if (answer.Get("initial") == "?")
+    side.initial_auth_sock =
+        Unknown{"the environment of the login shell can not be read"};
   if (auto* initial = side.initial_auth_sock.get(); initial && *initial)
     for (char& c : **initial)
       if (c == '\1') c = '\n';  // see initial_environment in probe.sh
@@ -510,25 +505,32 @@ Side ParseProbe(const std::string& output) {
   for (const auto& agent : answer.agents) ReadAgent(agent, uid, side);
   side.connection_sockets = ConnectionSockets(answer, side);
   for (const auto& [key, value] : answer.values)
-    if (key.starts_with("var.")) side.session_variables[key.substr(4)] = value;
-  ReadLongLived(answer.Get("long_lived"),
-                {answer.Get("self"), answer.Get("ancestor_names")}, side);
+    if (key.starts_with("var.") && value.starts_with('+'))
+      side.session_variables[key.substr(4)] = value.substr(1);
+  ReadLongLived(answer.Get("far"),
+                {answer.Get("self"), answer.Get("ancestors")}, side);
 
-  const auto identity_agent = ReadOptional(answer.Get("identity_agent"));
+  const auto identity_agent = ReadOptional(answer.Get("identity"));
   if (identity_agent.known())
     side.identity_agent = identity_agent.value().value_or("");
+  else if (identity_agent.reason() == "127")
+    side.identity_agent = Unknown{"there is no ssh"};
   else
-    side.identity_agent = Unknown{identity_agent.reason()};
+    side.identity_agent = Unknown{"ssh -G ended with status " +
+                                  identity_agent.reason() + " there"};
 
   const std::vector<FileLine> lines = ReadFileLines(answer.Get("lines"));
-  if (const auto readable = ReadOptional(answer.Get("server_config"));
-      readable.known())
+  if (const std::string config = answer.Get("sshd_config"); config == "+")
     side.server_config = ParseServerConfig(lines);
+  else if (config == "?")
+    side.server_config = Unknown{"/etc/ssh/sshd_config can not be read there"};
   else
-    side.server_config = Unknown{readable.reason()};
+    side.server_config = Unknown{"there is no /etc/ssh/sshd_config"};
   side.startup_lines =
       ParseStartupFiles(lines, ReadFileLines(answer.Get("context")),
-                        {answer.Get("home"), answer.Get("shell")});
+                        {.home = answer.Get("home"),
+                         .shell = answer.Get("shell"),
+                         .zdotdir = answer.Get("zdotdir")});
   return side;
 }
 

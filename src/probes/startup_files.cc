@@ -61,6 +61,10 @@ Reading HowRead(const std::string& file, const StartupUser& user) {
     return {};
   }
   if (shell == "zsh") {
+    // It is set in ~/.zshenv.
+    if (!user.zdotdir.empty() && user.zdotdir != user.home &&
+        file.starts_with(user.home + "/.z") && name != ".zshenv")
+      return {};
     if (name.ends_with("zshenv")) return {Dialect::kSh, kEveryShell};
     if (name.ends_with("zprofile") || name.ends_with("zlogin"))
       return {Dialect::kSh, kLogin};

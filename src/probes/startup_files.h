@@ -13,7 +13,8 @@ namespace agentdoctor {
 /// Whose files they are.
 struct StartupUser {
   std::string home = {};
-  std::string shell = {};  ///< path of the login shell
+  std::string shell = {};    ///< path of the login shell
+  std::string zdotdir = {};  ///< zsh reads its files there, if it is not empty
   /// gpg-agent.conf says enable-ssh-support; read from the lines themselves.
   bool gpg_agent_serves_ssh = false;
 };

@@ -387,7 +387,7 @@ TEST_F(LongLivedScript, EndsADockerThatHangs) {
   const Fd engine = ListenUnix(Path("docker.sock"));
   const Side side = Probe({{"DOCKER_HOST", "unix://" + Path("docker.sock")},
                            {"PATH", Path("bin") + ":" + std::getenv("PATH")}});
-  EXPECT_TRUE(NotSeen(side, "docker did not answer within 3 s"));
+  EXPECT_TRUE(NotSeen(side, "docker ps did not answer within 3 s"));
 }
 
 TEST_F(LongLivedScript, ReadsWhatDockerSays) {

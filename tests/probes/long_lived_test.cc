@@ -37,7 +37,7 @@ std::vector<std::string> Holders(const Side& side) {
 using Texts = std::vector<std::string>;
 
 TEST(LongLived, IsEmptyWhereThereIsNothing) {
-  const Side side = Read("s+\n");
+  const Side side = Read("=0 0\n");
   EXPECT_EQ(side.long_lived.value(), LongLived{});
 }
 
@@ -75,7 +75,7 @@ TEST(LongLived, KeepsWhatTmuxSaysOfHostileValues) {
 
 TEST(LongLived, SaysWhichTmuxWasNotSeen) {
   const auto not_seen = [](const std::string& lines) {
-    return Read("T/t\n" + lines).long_lived->not_seen;
+    return Read("=0 \nT/t\n" + lines).long_lived->not_seen;
   };
   EXPECT_EQ(not_seen("t=137\n"), Texts{"tmux at /t did not answer within 2 s"});
   EXPECT_EQ(
@@ -90,34 +90,36 @@ TEST(LongLived, SaysWhichTmuxWasNotSeen) {
             Texts{});
 }
 
-const std::string kScreens = "S+/run/screen/S-dave/40.pts-0.host\ns+\nb1000\n";
+const std::string kScreens = "S+/run/screen/S-dave/40.pts-0.host\n=0 \nb1000\n";
 
 TEST(LongLived, TakesAScreensOwnValue) {
   EXPECT_EQ(Holders(Read(kScreens + "vSSH_AUTH_SOCK=/dead\np40 41\n"
-                                    "i40 1 500 screen\ni41 40 600 vi\n")),
+                                    "i1 500 40 (screen)\ni40 600 41 (vi)\n")),
             (Texts{"s 40.pts-0.host  /dead 40 @1005", "p vi  /dead 41 @1006"}));
 }
 
 TEST(LongLived, TakesAScreenForRepairedIfItsYoungestWindowIs) {
   const std::string processes =
       "vSSH_AUTH_SOCK=/dead\np40 42\nvSSH_AUTH_SOCK=/alive\np41\n";
-  EXPECT_EQ(Holders(Read(kScreens + processes +
-                         "i40 1 500 screen\ni41 40 900 sh\ni42 40 600 sh\n"))
-                .front(),
-            "s 40.pts-0.host  /alive 40 @1005");
-  EXPECT_EQ(Holders(Read(kScreens + processes +
-                         "i40 1 500 screen\ni41 40 600 sh\ni42 40 900 sh\n"))
-                .front(),
-            "s 40.pts-0.host  /dead 40 @1005");
+  EXPECT_EQ(
+      Holders(Read(kScreens + processes +
+                   "i1 500 40 (screen)\ni40 900 41 (sh)\ni40 600 42 (sh)\n"))
+          .front(),
+      "s 40.pts-0.host  /alive 40 @1005");
+  EXPECT_EQ(
+      Holders(Read(kScreens + processes +
+                   "i1 500 40 (screen)\ni40 600 41 (sh)\ni40 900 42 (sh)\n"))
+          .front(),
+      "s 40.pts-0.host  /dead 40 @1005");
 }
 
 TEST(LongLived, AsksTheWindowsOfAScreenThatMayNotBeRead) {
-  const std::string socket = "S-/run/screen/S-dave/40.a b\ns+\n";
+  const std::string socket = "S-/run/screen/S-dave/40.a b\n=0 \n";
   EXPECT_EQ(Holders(Read(socket + "vSSH_AUTH_SOCK=/dead\np41\n"
-                                  "i40 1 500 screen\ni41 40 600 sh\n"))
+                                  "i1 500 40 (screen)\ni40 600 41 (sh)\n"))
                 .front(),
             "s 40.a b  /dead 40");
-  const Side side = Read(socket + "i40 1 500 screen\n");
+  const Side side = Read(socket + "i1 500 40 (screen)\n");
   EXPECT_TRUE(side.long_lived->holders.empty());
   EXPECT_EQ(side.long_lived->not_seen,
             Texts{"screen 40.a b: its environment can not be read"});
@@ -125,16 +127,16 @@ TEST(LongLived, AsksTheWindowsOfAScreenThatMayNotBeRead) {
 
 TEST(LongLived, LeavesOutADeadScreen) {
   // Its number belongs to another program by now.
-  EXPECT_TRUE(Holders(Read(kScreens + "i40 1 500 cat\n")).empty());
+  EXPECT_TRUE(Holders(Read(kScreens + "i1 500 40 (cat)\n")).empty());
   EXPECT_TRUE(Holders(Read(kScreens)).empty());
 }
 
 TEST(LongLived, GroupsDeadProcessesByProgramAndSocket) {
   const Side side = Read(
-      "s+\nb1000\nvSSH_AUTH_SOCK=/alive\np1\nvSSH_AUTH_SOCK=/dead\n"
+      "=0 0\nb1000\nvSSH_AUTH_SOCK=/alive\np1\nvSSH_AUTH_SOCK=/dead\n"
       "p10 11 12 13\nvSSH_AUTH_SOCK=/gone\np14 15\n"
-      "i1 0 1 bash\ni10 1 900 bash\ni11 1 300 bash\ni12 1 600 a) b\1(\n"
-      "i14 1 100 bash\ni15 1 100 tmux: server\n");
+      "i0 1 1 (bash)\ni1 900 10 (bash)\ni1 300 11 (bash)\ni1 600 12 (a) b\1()\n"
+      "i1 100 14 (bash)\ni1 100 15 (tmux: server)\n");
   EXPECT_EQ(Holders(side),
             (Texts{"p bash  /gone 14 @1001", "p bash  /dead 11 @1003 x2",
                    "p a) b\n(  /dead 12 @1006"}));
@@ -142,8 +144,8 @@ TEST(LongLived, GroupsDeadProcessesByProgramAndSocket) {
 
 TEST(LongLived, LeavesItselfOut) {
   const Side side = Read(
-      "s+\nvSSH_AUTH_SOCK=/dead\np5 6 7 8 9\n"
-      "i5 1 1 sshd\ni6 5 1 bash\ni7 6 1 sh\ni8 7 1 sh\ni9 8 1 grep\n",
+      "=0 0\nvSSH_AUTH_SOCK=/dead\np5 6 7 8 9\n"
+      "i1 1 5 (sshd)\ni5 1 6 (bash)\ni6 1 7 (sh)\ni7 1 8 (sh)\ni8 1 9 (grep)\n",
       {.self = "7", .ancestors = "6+bash\n5-sshd\n"});
   EXPECT_TRUE(Holders(side).empty());
   ASSERT_EQ(side.ancestors.size(), 2U);
@@ -154,7 +156,7 @@ TEST(LongLived, LeavesItselfOut) {
 
 TEST(LongLived, SaysWhatIsKnownOfAncestors) {
   const Side side =
-      Read("s+\n", {.self = "9", .ancestors = "8+tmux: server\n7-sudo\nx\n"});
+      Read("=0 0\n", {.self = "9", .ancestors = "8+tmux: server\n7-sudo\nx\n"});
   ASSERT_EQ(side.ancestors.size(), 2U);
   EXPECT_EQ(side.ancestors[0].name, "tmux: server");
   EXPECT_EQ(side.ancestors[0].auth_sock.value(), std::nullopt);
@@ -166,12 +168,12 @@ TEST(LongLived, SaysWhatIsKnownOfAncestors) {
 
 TEST(LongLived, TellsEditorsByTheirProgram) {
   const Side side = Read(
-      "s+\nb1000\nvSSH_AUTH_SOCK=/dead\np10 11 12 13 14\n"
-      "i10 1 200 node\ni11 10 100 sh\ni12 1 300 tail\ni13 1 400 java\n"
-      "i14 1 500 code-1234\n"
-      "e10/cmdline:1:/.vscode-server/\ne11/cmdline:2:/.vscode-server/\n"
-      "e12/cmdline:2:/.vscode-server/\n"
-      "e13/cmdline:9:/.cursor-server/\ne13/cmdline:1:/.cache/JetBrains/"
+      "=0 0\nb1000\nvSSH_AUTH_SOCK=/dead\np10 11 12 13 14\n"
+      "i1 200 10 (node)\ni10 100 11 (sh)\ni1 300 12 (tail)\ni1 400 13 (java)\n"
+      "i1 500 14 (code-1234)\n"
+      "10/cmdline:1:/.vscode-server/\n11/cmdline:2:/.vscode-server/\n"
+      "12/cmdline:2:/.vscode-server/\n"
+      "13/cmdline:9:/.cursor-server/\n13/cmdline:1:/.cache/JetBrains/"
       "RemoteDev-IU/\ne14/cmdline:1:/.unknown-server/\n");
   EXPECT_EQ(Holders(side),
             (Texts{"e sh VS Code /dead 11 @1001 x2",
@@ -181,10 +183,10 @@ TEST(LongLived, TellsEditorsByTheirProgram) {
 
 TEST(LongLived, KnowsTheConnectionOfALivingSocket) {
   const Side side = Read(
-      "s+\nvSSH_AUTH_SOCK=/alive\np10 11\nvSSH_AUTH_SOCK=/dead\np12\n"
+      "=0 0\nvSSH_AUTH_SOCK=/alive\np10 11\nvSSH_AUTH_SOCK=/dead\np12\n"
       "vSSH_CONNECTION=10.0.0.1 1 10.0.0.9 22\np11 12\n"
       "vSSH_CONNECTION=10.0.0.2 2 10.0.0.9 22\np10\n"
-      "i10 1 900 bash\ni11 1 100 bash\ni12 1 100 bash\n");
+      "i1 900 10 (bash)\ni1 100 11 (bash)\ni1 100 12 (bash)\n");
   EXPECT_EQ(side.socket_connections,
             (std::map<std::string, std::string>{
                 {"/alive", "10.0.0.1 1 10.0.0.9 22"}}));
@@ -237,6 +239,35 @@ TEST(LongLived, SaysWhenTheAnswerWasCutOff) {
   EXPECT_EQ(side.long_lived->not_seen.size(), 1U);
 }
 
+TEST(LongLived, SaysHowTheSearchWent) {
+  const auto not_seen = [](const std::string& lines) {
+    const Texts reasons = Read(lines).long_lived->not_seen;
+    return reasons.empty() ? std::string() : reasons.front();
+  };
+  EXPECT_EQ(not_seen("=1 \n"), "");
+  EXPECT_EQ(not_seen("=2 1000\n"), "");
+  EXPECT_EQ(not_seen("=2 1234\n"),
+            "processes: only 1000 of 1234 were looked at");
+  EXPECT_EQ(not_seen("=137 \n"), "processes: /proc did not answer within 2 s");
+  EXPECT_NE(not_seen("=odd \n").find("no grep"), std::string::npos);
+  EXPECT_NE(not_seen("=127 \n").find("no grep"), std::string::npos);
+  EXPECT_NE(not_seen("").find("no /proc"), std::string::npos);
+}
+
+TEST(LongLived, SaysHowAnEngineAnswered) {
+  const auto not_seen = [](const std::string& lines) {
+    return Read("=0 \n" + lines).long_lived->not_seen;
+  };
+  EXPECT_EQ(not_seen("Ddocker\nx0\nx0\n"), Texts{});
+  EXPECT_EQ(not_seen("Ddocker\nx137\n"),
+            Texts{"docker ps did not answer within 3 s"});
+  EXPECT_EQ(not_seen("Ddocker\nx0\nx137\nDpodman\nx1\n"),
+            (Texts{"docker inspect did not answer within 3 s",
+                   "podman ps ended with status 1"}));
+  EXPECT_EQ(not_seen("Ddocker\nx127\n").size(), 1U);
+  EXPECT_EQ(not_seen("Dpodman\nx127\n"), Texts{});
+}
+
 TEST(LongLived, SurvivesGarbage) {
   const std::string pieces[] = {"T",
                                 "t",
@@ -249,12 +280,14 @@ TEST(LongLived, SurvivesGarbage) {
                                 "v",
                                 "p 1 2 x",
                                 "i",
-                                "i1 1 1 x",
+                                "i1 1 1 (x)",
                                 "i1 1",
-                                "e",
-                                "e1/:1",
+                                "=",
+                                "=0 x",
+                                "x",
+                                "1/:1",
                                 "b",
-                                "n",
+                                "9",
                                 "C",
                                 "C\"\"",
                                 "C\"2026-99-99T99:99:99Z\" \"",
@@ -266,7 +299,7 @@ TEST(LongLived, SurvivesGarbage) {
                                 "D",
                                 "a",
                                 "\xff\1",
-                                "i1 1 9999999999999999999999 screen",
+                                "i1 9999999999999999999999 1 (screen)",
                                 "M\"bind\" \"\" \"\"",
                                 "E\"\\U\""};
   unsigned seed = 3;

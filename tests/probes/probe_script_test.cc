@@ -24,9 +24,10 @@ using Environment =
     std::vector<std::pair<std::string, std::optional<std::string>>>;
 using Reaction = FakeAgent::Reaction;
 
+// printf: mksh has none of its own.
 const std::vector<std::string> kTools = {
-    "od",       "tr",   "grep", "timeout", "ssh-add", "id",  "uname", "ls",
-    "readlink", "find", "cut",  "sort",    "sleep",   "cat", "sh"};
+    "od", "tr",   "awk",   "grep", "timeout", "ssh-add", "uname",
+    "ls", "find", "sleep", "cat",  "printf",  "sh"};
 
 void Write(const std::string& path, const std::string& text, int mode = 0644) {
   fs::create_directories(fs::path(path).parent_path());
@@ -139,8 +140,8 @@ TEST(ProbeCommand, PassesEveryLoginShell) {
   EXPECT_EQ(command.find('\n'), std::string::npos);
   EXPECT_EQ(command.find('!'), std::string::npos);
   EXPECT_EQ(command.find("\\\\"), std::string::npos);
-  // Some kernels and shells get slow or strict with long arguments.
-  EXPECT_LT(command.size(), 24'000U);
+  // dropbear up to 2022.83 hangs up on more.
+  EXPECT_LT(command.size(), 9000U);
 }
 
 TEST(ProbeCommand, DoesNotContainItsMarkers) {
@@ -277,7 +278,7 @@ TEST_F(ProbeScript, AsksWithWhatThereIs) {
   const RealAgent agent;
   agent.AddKey("one");
   const Agent direct = AskAgent(agent.path(), kPlenty, false);
-  for (const std::string tool : {"python3", "perl", "socat", "nc"}) {
+  for (const std::string tool : {"python3", "perl"}) {
     if (FindProgram(tool).empty()) continue;
     fs::remove_all(folder_.path() + "/bin");
     std::vector<std::string> tools = Without({"ssh-add"});
@@ -404,14 +405,11 @@ TEST_F(ProbeScript, TakesATimeoutOfAnOlderBusyboxForNone) {
 }
 
 TEST_F(ProbeScript, EncodesWithWhatThereIs) {
-  for (const std::string tool : {"hexdump", "xxd", "perl", "python3"}) {
-    const std::string program = tool == "python3" ? "/usr/bin/python3" : tool;
-    if (FindProgram(program).empty() && !fs::exists(program)) continue;
-    fs::remove_all(folder_.path() + "/bin");
+  for (const std::string tool : {"hexdump"}) {
+    if (FindProgram(tool).empty()) continue;
     std::vector<std::string> tools = Without({"od"});
-    if (tool != "python3") tools.push_back(tool);
+    tools.push_back(tool);
     const std::string path = OnlyTools(tools);
-    if (tool == "python3") fs::create_symlink(program, path + "/python3");
     const Side side = Probe({{"SSH_AUTH_SOCK", "/a\nb\xff"}, {"PATH", path}});
     ASSERT_TRUE(side.auth_sock.known()) << tool << side.auth_sock.reason();
     EXPECT_EQ(side.auth_sock.value(), "/a\nb\xff") << tool;

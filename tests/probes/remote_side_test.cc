@@ -47,12 +47,11 @@ Side Parse(Records changes, const Records& agents = {}) {
                                  {"sock", "+" + kSocket},
                                  {"connection", "+10.0.0.1 5 10.0.0.2 22"},
                                  {"initial", "+" + kSocket},
-                                 {"ancestors", " 4712 4711"},
-                                 {"server", "sshd"},
-                                 {"sockets", " " + kSocket},
+                                 {"ancestors", "4712+bash\n4711-sshd\n"},
+                                 {"sockets", kSocket + "\n"},
                                  {"others", "+"},
-                                 {"identity_agent", "+"},
-                                 {"server_config", "+"},
+                                 {"identity", "+"},
+                                 {"sshd_config", "+"},
                                  {"lines", ""},
                                  {"context", ""},
                                  {"end", ""}});
@@ -61,7 +60,7 @@ Side Parse(Records changes, const Records& agents = {}) {
 }
 
 Agent ParseAgent(const Records& values) {
-  Records agent = {{"agent", kSocket}, {"kind", "SO"}};
+  Records agent = {{"agent", kSocket}, {"kind", "SeO"}};
   for (const auto& value : values)
     (value.first == "agent" || value.first == "kind"
          ? agent[value.first == "kind" ? 1 : 0]
@@ -81,7 +80,7 @@ TEST(ParseProbe, ReadsAHealthyAnswer) {
   const std::string key =
       "ssh-ed25519 " + EncodeBase64(Ed25519Blob()) + " dave@laptop at home";
   const Side side = Parse({}, {{"agent", kSocket},
-                               {"kind", "SO"},
+                               {"kind", "SeO"},
                                {"asked", "ssh-add"},
                                {"answer", key + "\n=0"}});
   EXPECT_EQ(side.name, "far");
@@ -139,7 +138,7 @@ TEST(ParseProbe, DoesNotGuessWhatItDoesNotUnderstand) {
   for (const std::string answer : {"", "=0", "=", "Segmentation fault\n=139",
                                    "x\n=1", "ssh-ed25519 AAAA x\n=0"}) {
     const Side side = Parse({}, {{"agent", kSocket},
-                                 {"kind", "SO"},
+                                 {"kind", "SeO"},
                                  {"asked", "ssh-add"},
                                  {"answer", answer}});
     EXPECT_TRUE(side.agents.empty()) << answer;
@@ -164,21 +163,21 @@ TEST(ParseProbe, ReadsRawAnswers) {
 }
 
 TEST(ParseProbe, ReadsWhatStandsAtAPath) {
-  EXPECT_EQ(ParseAgent({{"kind", "D"}}).state, AgentState::kNotASocket);
+  EXPECT_EQ(ParseAgent({{"kind", "de"}}).state, AgentState::kNotASocket);
   EXPECT_EQ(ParseAgent({{"agent", "/" + std::string(107, 'x')}}).state,
             AgentState::kPathTooLong);
   const Agent link = ParseAgent(
       {{"kind", "L"},
-       {"link", "lrwxrwxrwx 1 a a 4 Nov 1 10:00 /x -> /gone away"},
+       {"link", "lrwxrwxrwx 1 a a 4 Nov 1 10:00 " + kSocket + " -> /gone away"},
        {"asked", "ssh-add"},
        {"answer", "Error connecting to agent: No such file or directory\n=2"}});
   EXPECT_EQ(link.link_target, "/gone away");
   const Agent denied = ParseAgent(
-      {{"kind", "S"},
+      {{"kind", "Se"},
        {"entry", "srw-rw---- 1 1001 100 0 Nov 21 11:00 " + kSocket},
        {"asked", "ssh-add"},
        {"denied", "/tmp/ssh-ABCDEFGHIJ"},
-       {"denied_entry", "drwx------ 2 1001 100 60 Nov 21 11:00 /tmp/ssh-..."},
+       {"mode", "drwx------ 2 1001 100 60 Nov 21 11:00 /tmp/ssh-..."},
        {"answer", "Error connecting to agent: Permission denied\n=2"}});
   EXPECT_EQ(denied.owner, 1001);
   EXPECT_EQ(denied.mode, 0660);
@@ -187,11 +186,11 @@ TEST(ParseProbe, ReadsWhatStandsAtAPath) {
 
 TEST(ParseProbe, AsksNobodyTwice) {
   const Side side = Parse({}, {{"agent", kSocket},
-                               {"kind", "SO"},
+                               {"kind", "SeO"},
                                {"asked", "ssh-add"},
                                {"answer", "The agent has no identities.\n=1"},
                                {"agent", kSocket},
-                               {"kind", "D"}});
+                               {"kind", "de"}});
   ASSERT_EQ(side.agents.size(), 1U);
   EXPECT_EQ(side.agents[0].state, AgentState::kAnswered);
 }
@@ -225,6 +224,21 @@ TEST(ParseProbe, KnowsTheSocketOfThisConnection) {
   }
 }
 
+// OpenSSH 9.8 and later: the session has a program of its own.
+TEST(ParseProbe, KnowsEveryServerByItsName) {
+  for (const std::string name : {"sshd", "sshd-session", "dropbear"})
+    EXPECT_TRUE(Parse({{"ancestors", "8+sh\n7-" + name + "\n"},
+                       {"sockets", ""},
+                       {"initial", "+/elsewhere"}})
+                    .connection_sockets.known())
+        << name;
+  EXPECT_EQ(Parse({{"ancestors", "8+sh\n7-tmux: server\n"},
+                   {"sockets", ""},
+                   {"initial", "+/elsewhere"}})
+                .connection_sockets.reason(),
+            "no sshd is seen above the shell");
+}
+
 TEST(ParseProbe, KnowsThatSshdMadeNoSocket) {
   EXPECT_EQ(Parse({{"sockets", ""}, {"initial", "-"}, {"sock", "-"}})
                 .connection_sockets.value(),
@@ -243,7 +257,7 @@ TEST(ParseProbe, LeavesOutADeadSocketWithTheNumberOfThisConnection) {
   const Side side =
       Parse({{"initial", "-"}, {"sock", "-"}},
             {{"agent", kSocket},
-             {"kind", "SO"},
+             {"kind", "SeO"},
              {"asked", "ssh-add"},
              {"answer", "Error connecting to agent: Connection refused\n=2"}});
   EXPECT_EQ(side.connection_sockets.value(), Sockets{});
@@ -254,11 +268,21 @@ TEST(ParseProbe, KeepsReasons) {
                            {"connection", "-"},
                            {"boot", ""},
                            {"uid", "x"},
-                           {"identity_agent", "?there is no ssh"},
-                           {"server_config", "?not readable"}});
+                           {"identity", "?127"},
+                           {"others", "?"},
+                           {"sshd_config", "?"}});
   EXPECT_EQ(side.initial_auth_sock.reason(), "there is no /proc");
   EXPECT_EQ(side.identity_agent.reason(), "there is no ssh");
-  EXPECT_EQ(side.server_config.reason(), "not readable");
+  EXPECT_EQ(side.server_config.reason(),
+            "/etc/ssh/sshd_config can not be read there");
+  EXPECT_EQ(Parse({{"sshd_config", ""}}).server_config.reason(),
+            "there is no /etc/ssh/sshd_config");
+  EXPECT_EQ(Parse({{"identity", "?255"}}).identity_agent.reason(),
+            "ssh -G ended with status 255 there");
+  EXPECT_FALSE(Parse({{"initial", "?"}}).initial_auth_sock.known());
+  EXPECT_EQ(Parse({{"initial", "+/x"}, {"sockets", ""}, {"others", "?"}})
+                .connection_sockets.reason(),
+            "there is no find");
   EXPECT_FALSE(side.boot_id.known());
   EXPECT_FALSE(side.uid.known());
   EXPECT_FALSE(side.ssh_connection.known());
@@ -287,7 +311,7 @@ TEST(ParseProbe, RefusesWhatIsNoAnswer) {
 TEST(ParseProbe, SurvivesEveryTruncation) {
   const std::string whole =
       Encode({{"agent", kSocket},
-              {"kind", "LSO"},
+              {"kind", "LSeO"},
               {"asked", "ssh-add"},
               {"answer", "ssh-ed25519 AAAA\n=0"},
               {"sock", "+" + kSocket},
@@ -347,7 +371,7 @@ TEST(ParseProbe, BoundsTheNumberOfAgents) {
   Records agents;
   for (int i = 0; i < 1000; ++i)
     agents.insert(agents.end(),
-                  {{"agent", "/" + std::to_string(i)}, {"kind", "D"}});
+                  {{"agent", "/" + std::to_string(i)}, {"kind", "de"}});
   EXPECT_LE(Parse({}, agents).agents.size(), 256U);
 }
 
