@@ -90,17 +90,31 @@ Fact<std::vector<NextHop>> NextHops(const std::string& probe_output) {
   return hops;
 }
 
+/// dropbear up to 2022.83 refuses a command of more than 9,000 characters,
+/// which the probe exceeds only together with next hops.
+bool TooLong(const Session& session) {
+  return session.end != SessionEnd::kProbed &&
+         session.transcript.authenticated &&
+         session.transcript.server_version.starts_with("dropbear");
+}
+
 void OpenSession(Facts& facts, Client& client, const RunOptions& options) {
   const ProbeCommand probe =
       MakeProbeCommand(facts.request.to, options.step_limit);
   SessionResult result = client.OpenSession(facts, probe);
+  const bool too_long = !facts.request.to.empty() && TooLong(result.session);
+  if (too_long) result = client.OpenSession(facts, MakeProbeCommand());
   facts.link.session = std::move(result.session);
   if (facts.link.session->end != SessionEnd::kProbed) {
     facts.next_hops = Unknown{"no session carried the probe"};
     return;
   }
   facts.far = ParseProbe(result.probe_output);
-  if (!facts.request.to.empty())
+  if (too_long)
+    facts.next_hops = Unknown{
+        facts.link.session->transcript.server_version +
+        " takes no command as long as the one that would log in from there"};
+  else if (!facts.request.to.empty())
     facts.next_hops = NextHops(result.probe_output);
   // Agents that nothing over there can ask are asked through the master.
   std::erase_if(facts.far.agents_not_asked, [&](const auto& not_asked) {

@@ -105,17 +105,17 @@ limit() {
   return $result
 }
 
-# Bytes to hexadecimal, with what there is.  (No exec: ksh runs the last part of
-# a pipeline itself.)
-encode() {
+# Bytes to hexadecimal, with what there is.  (A subshell: ksh runs the last part
+# of a pipeline itself.)
+encode() (
   if has od; then
-    od -vAn -tx1
+    exec od -vAn -tx1
   elif has hexdump; then
     hexdump -ve "1/1 \"%02x\""
   else
     echo none
   fi
-}
+)
 
 # ------------------------------------------------------------ who and where --
 
@@ -144,15 +144,15 @@ about() {
 # process began with.  No other variable leaves the host.
 initial_environment() {
   handed_path=
-  initial=-
+  initial=?
   set -f
-  for line in $(tr "\0\n" "\n\1" </proc/$PPID/environ || echo "?"); do
+  for line in $(tr "\0\n" "\n\1" </proc/$PPID/environ); do
+    initial=-
     case $line in
       SSH_AUTH_SOCK=*)
         handed_path=${line#*=}
         initial=+$handed_path
         break ;;
-      "?") initial=? ;;
     esac
   done
   set +f
@@ -276,7 +276,7 @@ add() {
 
 # search OPTIONS PATTERN: the lines of the listed files, as FILE:LINE:TEXT
 search() {
-  [ "$files" ] && limit grep "-sH$1" "$2" $files
+  limit grep "-sH$1" "$2" $files
 }
 
 # Lines of start-up files that may concern an agent, of sshd_config about
@@ -317,7 +317,8 @@ startup_lines() {
   done
   # To judge a line takes the lines around it, but no assignments: secrets are
   # kept in those.
-  context=$(search nvE "^[[:space:]]*(#|\$|(alias|abbr|bindkey|setenv)[[:space:]]|((export|set|declare|typeset|readonly)[[:space:]]+(-[[:alpha:]]+[[:space:]]+)*)?[[:alnum:]_]+ *=[^;&|(]*\$|set[[:space:]]+-[[:alpha:]]*[gxU])")
+  context=
+  [ "$files" ] && context=$(search nvE "^[[:space:]]*(#|\$|(alias|abbr|bindkey|setenv)[[:space:]]|((export|set|declare|typeset|readonly)[[:space:]]+(-[[:alpha:]]+[[:space:]]+)*)?[[:alnum:]_]+ *=[^;&|(]*\$|set[[:space:]]+-[[:alpha:]]*[gxU])")
   # Includes of sshd_config other than the usual one.
   files=
   IFS=$blanks
@@ -330,7 +331,7 @@ startup_lines() {
       *) add $etc/$file ;;
     esac
   done
-  lines=$lines$lf$(search niE "^[[:space:]]*$config_words")
+  [ "$files" ] && lines=$lines$lf$(search niE "^[[:space:]]*$config_words")
 }
 
 # What the ssh there would use as its agent for a host that nobody knows.  Only
@@ -516,21 +517,20 @@ find_long_lived() {
   [ "$engines" ] || has podman && set -- containers "$@"
   tmux=${TMUX_TMPDIR:-/tmp}/tmux-$uid
   [ -d $tmux ] && set -- tmux_servers "$@"
-  at_once eval "$@" &
-  wait
+  if [ $# = 1 ]; then
+    processes
+  else
+    at_once eval "$@" &
+    wait
+  fi
 }
 
 # -------------------------------------------------------------------- output --
 
-# The agent of the shell is asked while the rest is looked up: its pipe ends when
-# it has written, and then the rest is written.
+# The agent of the shell is asked while the rest is looked up; what else there is
+# to write waits for its answer.
 everything() {
-  exec 4>&1
-  { look_at "$SSH_AUTH_SOCK" >&4; } | the_rest
-}
-
-the_rest() {
-  exec 5<&0 </dev/null
+  look_at "$SSH_AUTH_SOCK" &
   about $$
   uid=$owner
   host=
@@ -542,7 +542,7 @@ the_rest() {
   startup_lines
   ask_ssh_for_agent
   far=$(find_long_lived)
-  read line <&5
+  wait
   set -f
   asked=$lf$SSH_AUTH_SOCK$lf
   for path in "$handed_path" $sockets; do
