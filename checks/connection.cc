@@ -175,6 +175,9 @@ Finding FromFault(const Facts& facts, const TransportFault& fault,
   const bool no_session = session && session->transcript.authenticated &&
                           meaning.code == "connection-lost" &&
                           first.find("open failed") != std::string::npos;
+  // Some servers end the connection at a command that is too long for them.
+  const bool at_command = session && session->transcript.authenticated &&
+                          meaning.code == "connection-lost" && !no_session;
   const bool key_refused =
       meaning.code == "authentication-failed" && !too_many &&
       std::ranges::any_of(messages, [](const std::string& message) {
@@ -198,6 +201,18 @@ Finding FromFault(const Facts& facts, const TransportFault& fault,
     finding.explanation =
         "MaxSessions 0 in sshd_config, or a server that is meant for "
         "connections forwarded through it alone.";
+  } else if (at_command) {
+    finding.summary = host + " lets you in, and then hangs up";
+    finding.explanation =
+        "The connection broke off when the probe, a command of some thousand "
+        "characters, was sent or ran. A network may do that; and there are "
+        "servers that hang up at commands which are too long for them "
+        "(dropbear before 2015.68) or that take none.";
+    const std::string& version = session->transcript.server_version;
+    if (!version.empty())
+      finding.evidence.push_back(
+          {.source = SshSource(facts, "-v"),
+           .text = "remote software version " + version});
   } else if (agent_refused) {
     finding.explanation =
         "The agent did not sign with the key that was to be used: it asks for "
@@ -436,27 +451,38 @@ void JudgeHostKey(const Facts& facts, const Session& session, Answer& answer) {
   answer.findings.push_back(std::move(finding));
 }
 
+/// "boot id 0b1e... runner, user id 1000", as far as it is known.
+std::string MachineWords(const Side& side) {
+  std::string words;
+  if (const std::string* boot = side.boot_id.get()) words = "boot id " + *boot;
+  if (!side.name.empty()) words += (words.empty() ? "" : " ") + side.name;
+  if (const std::int64_t* uid = side.uid.get())
+    words += (words.empty() ? "user id " : ", user id ") + std::to_string(*uid);
+  return words;
+}
+
 void JudgeMachines(const Facts& facts, Answer& answer) {
-  const Control* control = facts.link.control.get();
-  const Side* fresh = control ? control->far.get() : nullptr;
-  if (!fresh || !fresh->boot_id.known() || !facts.far.boot_id.known() ||
-      *fresh->boot_id == *facts.far.boot_id || ControlPathLacksHost(facts))
+  // What a path without the host in it explains is its own finding.
+  if (SameMachine(facts) != false || ControlPathLacksHost(facts) ||
+      !LeadsElsewhere(facts).empty())
     return;
+  const Side& fresh = *facts.link.control->far;
+  const std::string* boot = facts.far.boot_id.get();
+  const std::string* other = fresh.boot_id.get();
+  const bool containers = boot && other && *boot == *other;
+  const bool users = containers && fresh.name == facts.far.name;
   answer.findings.push_back(
       {.code = "hosts-differ",
-       .summary = "the session and a fresh login reached different machines "
-                  "under the name " +
-                  facts.request.destination,
+       .summary = std::string("the session and a fresh login reached ") +
+                  (users        ? "different users"
+                   : containers ? "different containers of one machine"
+                                : "different machines") +
+                  " under the name " + facts.request.destination,
        .explanation = "The name stands for several machines (or was given to "
                       "another one), so what works on one says nothing about "
                       "the other.",
-       .evidence = {{.source = Probe(facts),
-                     .text =
-                         "boot id " + *facts.far.boot_id +
-                         (facts.far.name.empty() ? "" : " " + facts.far.name)},
-                    {.source = FreshLogin(facts),
-                     .text = "boot id " + *fresh->boot_id +
-                             (fresh->name.empty() ? "" : " " + fresh->name)}},
+       .evidence = {{.source = Probe(facts), .text = MachineWords(facts.far)},
+                    {.source = FreshLogin(facts), .text = MachineWords(fresh)}},
        .fixes = {{.title = "Name the machine itself instead of the name that "
                            "several share",
                   .safety = Safety::kManual}}});

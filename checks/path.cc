@@ -44,8 +44,10 @@ ServerAddress ServerEnd(const Side& side) {
   const std::string* connection = side.ssh_connection.get();
   if (!connection) return {};
   const std::vector<std::string> words = Words(*connection);
-  return words.size() == 4 ? ServerAddress{words[2], words[3]}
-                           : ServerAddress{};
+  // "unknown 0 unknown 0" are the words of a server that was not told (TinySSH
+  // behind a listener of another kind).
+  if (words.size() != 4 || words[3] == "0") return {};
+  return {words[2], words[3]};
 }
 
 /// ControlPath, as written in a file, has neither \a token nor %C.
@@ -288,8 +290,13 @@ std::optional<bool> SameMachine(const Facts& facts) {
   const Control* control = facts.link.control.get();
   const Side* far = control ? control->far.get() : nullptr;
   if (!far) return std::nullopt;
-  if (!far->boot_id.known() || !facts.far.boot_id.known()) return std::nullopt;
-  if (*far->boot_id != *facts.far.boot_id) return false;
+  const bool booted = far->boot_id.known() && facts.far.boot_id.known();
+  if (booted && *far->boot_id != *facts.far.boot_id) return false;
+  // Containers have the boot id of their machine, and a name each.
+  if (!far->name.empty() && !facts.far.name.empty() &&
+      far->name != facts.far.name)
+    return false;
+  if (!booted) return std::nullopt;
   if (!far->uid.known() || !facts.far.uid.known()) return std::nullopt;
   return *far->uid == *facts.far.uid;
 }

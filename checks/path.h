@@ -84,7 +84,9 @@ bool ReplacesForwardedAgent(const Facts& facts, const std::string& option);
 /// an agent with keys.
 bool ForwardingWorks(const Facts& facts);
 
-/// Whether session and control reached the same machine as the same user.
+/// Whether session and control reached the same machine as the same user: by
+/// boot id, name and user id.  Names alone tell machines apart, but do not make
+/// them one.
 std::optional<bool> SameMachine(const Facts& facts);
 
 /// ControlPath lacks every token that tells hosts apart, where it is not

@@ -2,10 +2,11 @@
 // socket?
 #include <algorithm>
 #include <array>
-#include <cctype>
 
 #include "checks.h"
+#include "forced_command.h"
 #include "path.h"
+#include "server_software.h"
 #include "words.h"
 
 namespace agentdoctor::checks {
@@ -56,25 +57,6 @@ bool FromCertificate(const Transcript& transcript, const KeyOptions& options) {
   return transcript.accepted_certificate || options.source == "cert";
 }
 
-/// "FILE:LINE" taken apart; a source that is none has no line.
-Evidence Announced(const std::string& source, const KeyOptions& options) {
-  Evidence evidence{.source = source,
-                    .text = "Remote: " + options.source +
-                            ": key options: " + options.options};
-  const std::size_t colon = options.source.rfind(':');
-  if (options.source.starts_with("/") && colon != std::string::npos &&
-      colon + 1 < options.source.size() &&
-      std::ranges::all_of(options.source.substr(colon + 1), [](char c) {
-        return std::isdigit(static_cast<unsigned char>(c)) != 0;
-      })) {
-    evidence.file = options.source.substr(0, colon);
-    const std::string line = options.source.substr(colon + 1);
-    if (line.size() < 9) evidence.line = std::stoi(line);
-    evidence.text = "key options: " + options.options;
-  }
-  return evidence;
-}
-
 Finding KeyDenies(const Facts& facts, const Logins& logins,
                   const KeyOptions& options) {
   const Transcript& transcript = *logins.speaks;
@@ -105,15 +87,26 @@ Finding KeyDenies(const Facts& facts, const Logins& logins,
     finding.explanation =
         "The line has `restrict` or `no-agent-forwarding` in front of " + key +
         ".";
+    const bool dropbear =
+        SoftwareOf(transcript.server_version) == Software::kDropbear;
+    // An option that dropbear does not know makes it refuse the key.
     finding.fixes = {
-        {.title = "On the host, remove `no-agent-forwarding` from that line, "
-                  "or add `agent-forwarding` behind `restrict`",
+        {.title = dropbear ? "On the host, remove `no-agent-forwarding` from "
+                             "that line, or put `no-port-forwarding,"
+                             "no-X11-forwarding,no-pty` in place of `restrict` "
+                             "(dropbear knows no `agent-forwarding`, and would "
+                             "refuse the key)"
+                           : "On the host, remove `no-agent-forwarding` from "
+                             "that line, or add `agent-forwarding` behind "
+                             "`restrict`",
          .safety = Safety::kManual},
         {.title = "Log in with another key of yours that is not restricted",
          .safety = Safety::kManual}};
   }
   for (const KeyOptions& announced : transcript.key_options)
     finding.evidence.push_back(Announced(logins.source, announced));
+  if (!AnnouncesKeyOptions(facts))
+    finding.evidence.push_back(PolicyAnswer(facts, *logins.control));
   if (!transcript.accepted_key.empty())
     finding.evidence.push_back(
         {.source = logins.source,
@@ -162,72 +155,30 @@ void AddServerConfig(const Facts& facts, Finding& finding) {
          .line = line.line});
 }
 
-/// Other servers do not announce the options of a key (dropbear), and libssh
-/// passes on nothing that a server announces, so theirs may be the refusal.
-bool AnnouncesKeyOptions(const Facts& facts, const Logins& logins) {
-  return logins.speaks && facts.link.client != "libssh" &&
-         (logins.speaks->server_version.empty() ||
-          logins.speaks->server_version.starts_with("OpenSSH"));
+/// What a server other than OpenSSH's can be told, by whoever runs it.
+std::vector<Fix> OtherServersRemedies(Software software, bool key_allows) {
+  if (software == Software::kDropbear) {
+    Fix look{.title = key_allows ? "On the host, see whether /tmp is full, "
+                                   "read-only or not of mode 1777"
+                                 : "On the host, see whether an option of your "
+                                   "key or /tmp is why",
+             .safety = Safety::kManual,
+             .shell_lines = {"ls -ld /tmp; df /tmp"}};
+    if (!key_allows)
+      look.shell_lines.insert(look.shell_lines.begin(),
+                              "grep -n -e no-agent-forwarding -e restrict "
+                              "~/.ssh/authorized_keys");
+    return {std::move(look),
+            {.title = "If not, this dropbear was built without agent "
+                      "forwarding (DROPBEAR_SVR_AGENTFWD): ask for one that "
+                      "has it, or for OpenSSH's sshd",
+             .safety = Safety::kManual}};
+  }
+  return {{.title = "Ask whoever runs the server to allow agent forwarding",
+           .safety = Safety::kManual}};
 }
 
-/// The server's decision about a fresh login, in its words if it was asked.
-Evidence Granted(const Facts& facts, const Control& control) {
-  const std::string shown = control.granted_shown_by;
-  if (*control.granted)
-    return {.source = FreshLogin(facts),
-            .text = "the server grants agent forwarding (" +
-                    (shown.empty() ? "auth-agent-req@openssh.com: SUCCESS"
-                                   : shown) +
-                    ")"};
-  return {
-      .source = FreshLogin(facts),
-      .text = "the server refuses agent forwarding (" +
-              (shown.empty() ? "auth-agent-req@openssh.com: FAILURE" : shown) +
-              ")"};
-}
-
-Finding ServerDenies(const Facts& facts, const Logins& logins, bool refused) {
-  const bool announces = AnnouncesKeyOptions(facts, logins);
-  const bool proven = refused && announces;
-  Finding finding{.code = "server-denies-forwarding",
-                  .certainty = proven ? Certainty::kProven : Certainty::kLikely,
-                  .summary = "the server at " + facts.request.destination +
-                             " does not allow agent forwarding"};
-  finding.explanation =
-      proven    ? "It refuses the request itself, and what it announced of the "
-                  "key's options allows it: AllowAgentForwarding no or "
-                  "DisableForwarding yes in its configuration, perhaps under a "
-                  "Match line or in a drop-in file."
-      : refused ? "It refuses the request itself. This server does not say "
-                  "whether its configuration or an option of the key "
-                  "(no-agent-forwarding) is why."
-      : facts.link.client == "libssh"
-          ? "Forwarding was requested, and the server made no socket: "
-            "AllowAgentForwarding no or DisableForwarding yes in its "
-            "configuration, or restrict or no-agent-forwarding in front of "
-            "the key. ssh is told which of them; libssh does not pass it on."
-          : "ssh asked for forwarding, the key's options allow it, and no "
-            "error was reported, yet sshd made no socket: probably "
-            "AllowAgentForwarding no or DisableForwarding yes, perhaps "
-            "under a Match line or in a drop-in file.";
-  if (refused) finding.evidence.push_back(Granted(facts, *logins.control));
-  if (logins.session) {
-    finding.evidence.push_back({.source = LoginSource(facts, "-v"),
-                                .text = "agent forwarding was requested"});
-    if (logins.session->end == SessionEnd::kProbed)
-      finding.evidence.push_back(
-          {.source = Probe(facts), .text = "sshd handed over no agent socket"});
-  }
-  if (logins.speaks) {
-    for (const KeyOptions& options : logins.speaks->key_options)
-      finding.evidence.push_back(Announced(logins.source, options));
-    if (!logins.speaks->server_version.empty())
-      finding.evidence.push_back(
-          {.source = logins.source,
-           .text = "remote software version " + logins.speaks->server_version});
-  }
-  AddServerConfig(facts, finding);
-
+Fix SshdsRemedy(const Facts& facts) {
   Fix fix{.title = "Ask the server's administrator to allow it",
           .safety = Safety::kManual,
           .shell_lines = {"sshd -t && systemctl reload ssh"}};
@@ -244,91 +195,146 @@ Finding ServerDenies(const Facts& facts, const Logins& logins, bool refused) {
         break;
       }
   fix.edits = {edit};
-  if (facts.link.client == "libssh") {
-    std::vector<std::string> by_ssh = Ssh(facts);
-    by_ssh.front() = "agentdoctor";
-    by_ssh.insert(by_ssh.begin() + 1, "run");
-    finding.fixes.push_back({.title = "See which of them it is, by ssh",
-                             .safety = Safety::kManual,
-                             .commands = {std::move(by_ssh)}});
+  return fix;
+}
+
+/// Why a server says no, as far as that can be told; \a refused: it said so;
+/// \a key_allows: the key's options were looked up.
+std::string WhyDenied(const Facts& facts, Software software, bool refused,
+                      bool key_allows) {
+  if (IsSshd(software) && !refused && !AnnouncesKeyOptions(facts))
+    return "Forwarding was requested, and the server made no socket: "
+           "AllowAgentForwarding no or DisableForwarding yes in its "
+           "configuration, or restrict or no-agent-forwarding in front of the "
+           "key. ssh is told which of them; libssh does not pass it on.";
+  if (AnnouncesKeyOptions(facts))
+    return refused
+               ? "It refuses the request itself, and what it announced of the "
+                 "key's options allows it: AllowAgentForwarding no or "
+                 "DisableForwarding yes in its configuration, perhaps under a "
+                 "Match line or in a drop-in file."
+               : "ssh asked for forwarding, the key's options allow it, and no "
+                 "error was reported, yet sshd made no socket: probably "
+                 "AllowAgentForwarding no or DisableForwarding yes, perhaps "
+                 "under a Match line or in a drop-in file.";
+  const std::string how = refused ? "It refuses the request itself. "
+                                  : "ssh asked for forwarding, and no agent "
+                                    "socket was made. ";
+  if (software == Software::kDropbear)
+    return how +
+           (key_allows
+                ? "dropbear has no setting for it, and the key's options "
+                  "allow it: its folder in /tmp could not be made, or it was "
+                  "built without agent forwarding."
+                : "dropbear has no setting for it: an option of the key "
+                  "forbids it "
+                  "(no-agent-forwarding, restrict), which dropbear does not "
+                  "announce, or its folder in /tmp could not be made, or it "
+                  "was built without agent forwarding.");
+  return how +
+         "This server does not say whether its configuration or an option of "
+         "the key (no-agent-forwarding) is why.";
+}
+
+Finding ServerDenies(const Facts& facts, const Logins& logins, bool refused) {
+  const Software software = SoftwareOf(ServerVersion(facts));
+  const bool announces = AnnouncesKeyOptions(facts);
+  // Looked up by the control login, where the server announces none.
+  const std::vector<KeyOptions> looked_up =
+      !announces && logins.control ? logins.control->transcript.key_options
+                                   : std::vector<KeyOptions>();
+  Finding finding{
+      .code = "server-denies-forwarding",
+      .certainty =
+          refused && announces ? Certainty::kProven : Certainty::kLikely,
+      .summary = "the server at " + facts.request.destination +
+                 " does not allow agent forwarding",
+      .explanation = WhyDenied(facts, software, refused, !looked_up.empty())};
+  if (refused) finding.evidence.push_back(PolicyAnswer(facts, *logins.control));
+  if (logins.session) {
+    finding.evidence.push_back({.source = LoginSource(facts, "-v"),
+                                .text = "agent forwarding was requested"});
+    if (logins.session->end == SessionEnd::kProbed)
+      finding.evidence.push_back({.source = Probe(facts),
+                                  .text = std::string(DaemonName(software)) +
+                                          " handed over no agent socket"});
   }
-  finding.fixes.push_back(std::move(fix));
-  finding.fixes.push_back(
-      {.title = "Do without it: ProxyJump reaches hosts behind this one, a "
-                "deploy key serves git",
-       .safety = Safety::kManual});
+  for (const KeyOptions& options : looked_up)
+    finding.evidence.push_back(Announced(FreshLogin(facts), options));
+  if (logins.speaks) {
+    for (const KeyOptions& options : logins.speaks->key_options)
+      if (looked_up.empty())
+        finding.evidence.push_back(Announced(logins.source, options));
+    if (!logins.speaks->server_version.empty())
+      finding.evidence.push_back(
+          {.source = logins.source,
+           .text = "remote software version " + logins.speaks->server_version});
+  }
+  if (IsSshd(software)) {
+    AddServerConfig(facts, finding);
+    if (!announces) {
+      std::vector<std::string> by_ssh = Ssh(facts);
+      by_ssh.front() = "agentdoctor";
+      by_ssh.insert(by_ssh.begin() + 1, "run");
+      finding.fixes.push_back({.title = "See which of them it is, by ssh",
+                               .safety = Safety::kManual,
+                               .commands = {std::move(by_ssh)}});
+    }
+    finding.fixes.push_back(SshdsRemedy(facts));
+  } else {
+    finding.fixes = OtherServersRemedies(software, !looked_up.empty());
+  }
+  finding.fixes.push_back({.title = "Do without it: ProxyJump reaches hosts "
+                                    "behind this one, a deploy key serves git",
+                           .safety = Safety::kManual});
   return finding;
 }
 
-bool IsTinySsh(const std::string& version) {
-  std::string lower(version);
-  std::ranges::transform(lower, lower.begin(), [](unsigned char c) {
-    return static_cast<char>(std::tolower(c));
-  });
-  return lower.find("tinyssh") != std::string::npos;
-}
-
-void JudgeForcedCommand(const Facts& facts, const Session& session,
-                        Answer& answer) {
-  const Transcript& transcript = session.transcript;
-  if (session.end != SessionEnd::kNoProbe ||
-      !(transcript.authenticated || ThroughMaster(facts)))
-    return;
-  const bool announced =
-      std::ranges::any_of(transcript.key_options, &KeyOptions::forced_command);
+/// \a refused: the server said so; \a no_socket: a session showed it.
+Finding Unsupported(const Facts& facts, const Logins& logins, bool refused,
+                    bool no_socket) {
+  const std::string version = ServerVersion(facts);
+  const Software software = SoftwareOf(version);
   Finding finding{
-      .code = "forced-command",
-      .severity = Severity::kWarning,
-      .certainty = announced ? Certainty::kProven : Certainty::kLikely,
-      .summary =
-          announced
-              ? facts.request.destination +
-                    " runs a command of its own, whatever is asked for: the "
-                    "remote side can't be examined"
-              : facts.request.destination +
-                    " probably runs a command of its own, or a start-up file "
-                    "of the login shell ends or replaces it: the remote side "
-                    "can't be examined",
-      .explanation =
-          announced
-              ? "A command= in front of the key answered instead of the probe. "
-                "Nothing was fed to it."
-              : "The session ended without running the probe. Either a "
-                "ForceCommand or a login shell that is none (a git forge, sftp "
-                "only, nologin, network gear) answered, or a start-up file of "
-                "the login shell ends or replaces it (exit, exec) before a "
-                "command is read. Nothing was fed to it.",
-      .fixes = {{.title = "Examine the host with a login that gets a shell, if "
-                          "you have one",
-                 .safety = Safety::kManual}}};
-  if (!announced) {
-    std::vector<std::string> shortest = Ssh(facts);
-    shortest.insert(shortest.end(), {"echo", "here"});
-    finding.fixes.push_back(
-        {.title = "If `here` does not come back and a shell is wanted there, "
-                  "let the start-up file leave alone what is not interactive, "
-                  "in front of its exit or exec",
-         .safety = Safety::kManual,
-         .commands = {std::move(shortest)},
-         .shell_lines = {"case $- in *i*) ;; *) return ;; esac"}});
+      .code = "server-unsupported",
+      .certainty =
+          refused || no_socket ? Certainty::kProven : Certainty::kLikely,
+      .summary = "the server software at " + facts.request.destination +
+                 " has no agent forwarding: " + version,
+      .explanation = software == Software::kWindows
+                         ? "OpenSSH's server on Windows refuses it: there is "
+                           "no socket that it could make for an agent. No "
+                           "setting changes that; its client can forward to "
+                           "other machines all the same."
+                         : "No setting changes that; another server would.",
+      .evidence = {{.source = logins.source,
+                    .text = "remote software version " + version}}};
+  if (refused)
+    finding.evidence.push_back(PolicyAnswer(facts, *logins.control));
+  else if (no_socket)
+    finding.evidence.push_back(
+        {.source = Probe(facts),
+         .text = "no agent socket was handed over, though one was asked for"});
+  if (software == Software::kWindows) {
+    for (const Transcript* transcript :
+         {logins.session ? &logins.session->transcript : nullptr,
+          logins.control ? &logins.control->transcript : nullptr})
+      if (transcript && !transcript->listener_failure.empty()) {
+        finding.evidence.push_back(
+            {.source = logins.source,
+             .text = "Remote: " + transcript->listener_failure});
+        break;
+      }
+    finding.fixes = {
+        {.title = "Do without forwarding, or log in to an sshd that runs in "
+                  "WSL there",
+         .safety = Safety::kManual}};
+  } else {
+    finding.fixes = {{.title = "Do without forwarding, or install OpenSSH "
+                               "there",
+                      .safety = Safety::kManual}};
   }
-  for (const KeyOptions& options : transcript.key_options)
-    if (options.forced_command)
-      finding.evidence.push_back(Announced(LoginSource(facts, "-v"), options));
-  if (!session.output_head.empty())
-    finding.evidence.push_back(
-        {.source = "output", .text = session.output_head});
-  if (finding.evidence.empty())
-    finding.evidence.push_back(
-        {.source = "output", .text = "the session ended without a word"});
-  const Control* control = facts.link.control.get();
-  if (control && control->granted.known())
-    finding.evidence.push_back(Granted(facts, *control));
-  if (session.canary_asked)
-    finding.evidence.push_back(
-        {.source = LoginSource(facts),
-         .text = "the server asked the agent that was forwarded, a canary"});
-  answer.findings.push_back(std::move(finding));
+  return finding;
 }
 
 void JudgePolicy(const Facts& facts, const Session& session, Answer& answer) {
@@ -347,7 +353,23 @@ void JudgePolicy(const Facts& facts, const Session& session, Answer& answer) {
     return;
   }
   if (!granted && handed.made == true) {
-    answer.summary = "sshd made a socket for this connection";
+    answer.summary = std::string(DaemonName(SoftwareOf(ServerVersion(facts)))) +
+                     " made a socket for this connection";
+    return;
+  }
+
+  if (FindForge(facts)) {
+    answer.summary = granted ? "the server refuses forwarding, as git forges do"
+                             : "a git forge needs no forwarded agent";
+    return;
+  }
+  const bool* requested =
+      logins.session ? logins.session->transcript.forwarding_requested.get()
+                     : nullptr;
+  if (LacksForwarding(SoftwareOf(ServerVersion(facts)))) {
+    answer.findings.push_back(
+        Unsupported(facts, logins, granted != nullptr,
+                    requested && *requested && handed.made == false));
     return;
   }
 
@@ -373,19 +395,6 @@ void JudgePolicy(const Facts& facts, const Session& session, Answer& answer) {
           SocketFailed(facts, logins, transcript->listener_failure));
       return;
     }
-  if (speaks && IsTinySsh(speaks->server_version)) {
-    answer.findings.push_back(
-        {.code = "server-unsupported",
-         .summary = "the server software at " + facts.request.destination +
-                    " has no agent forwarding: " + speaks->server_version,
-         .explanation = "No setting changes that; another server would.",
-         .evidence = {{.source = logins.source,
-                       .text = "remote software version " +
-                               speaks->server_version}},
-         .fixes = {{.title = "Do without forwarding, or install OpenSSH there",
-                    .safety = Safety::kManual}}});
-    return;
-  }
   if (granted) {
     answer.findings.push_back(ServerDenies(facts, logins, true));
     return;
@@ -404,7 +413,6 @@ void JudgePolicy(const Facts& facts, const Session& session, Answer& answer) {
       throw FactUnknown(facts.link.control.reason());
     ProbedSession(facts);
   }
-  const bool* requested = logins.session->transcript.forwarding_requested.get();
   if (!requested)
     throw FactUnknown(logins.session->transcript.forwarding_requested.reason());
   if (!*requested) throw FactUnknown("forwarding was not requested");

@@ -7,6 +7,7 @@
 
 #include "live_agents.h"
 #include "path.h"
+#include "server_software.h"
 #include "shell.h"
 #include "words.h"
 
@@ -177,6 +178,29 @@ void RespectMisspelling(const Facts& facts, Findings& findings,
   std::erase_if(findings, about_the_name);
 }
 
+/// A git forge that let us in: nothing there could use an agent, so that what
+/// would be wrong on the way of one is no fault.
+void RespectForges(const Facts& facts, Findings& findings, Reliefs& reliefs) {
+  if (!checks::FindForge(facts)) return;
+  const auto about_forwarding = [](const ReportedFinding& reported) {
+    return reported.stage == Stage::kClient &&
+           (IsError(reported) ||
+            reported.finding.code == "host-alias-mismatch");
+  };
+  for (ReportedFinding& reported : findings) {
+    if (about_forwarding(reported))
+      reliefs[reported.check] = {Status::kPass,
+                                 "a git forge needs no forwarded agent"};
+    // An identity that was asked for by --key is another matter.
+    if (reported.stage == Stage::kAgent && IsError(reported) &&
+        reported.finding.code != "agent-key-missing") {
+      reported.finding.severity = Severity::kInfo;
+      reported.finding.explanation += " This login did without it.";
+    }
+  }
+  std::erase_if(findings, about_forwarding);
+}
+
 void TieConsequences(Findings& findings) {
   for (ReportedFinding& symptom : findings) {
     if (!IsSymptom(symptom.finding.code)) continue;
@@ -276,15 +300,16 @@ bool IsCause(const ReportedFinding& reported) {
   return reported.consequence_of.empty();
 }
 
-/// A forced command answered, and the control login was granted forwarding, or
-/// the server asked the canary: it forwards, only what comes of it can't be
-/// seen.
-bool GrantedBehindForcedCommand(const Facts& facts) {
+/// No probe ran, and all is well as far as it can be seen: the control login
+/// was granted forwarding, or the server asked the canary, only what comes of
+/// it can't be seen; or it is a git forge, where nothing could come of it.
+bool FineWithoutProbe(const Facts& facts) {
   const Session* session = facts.link.session.get();
   const Control* control = facts.link.control.get();
   if (!session || session->end != SessionEnd::kNoProbe) return false;
   return (session->canary_asked && checks::WouldForward(facts)) ||
-         (control && control->granted.value_or(false));
+         (control && control->granted.value_or(false)) ||
+         checks::FindForge(facts);
 }
 
 Verdict Judge(const Facts& facts, const Findings& findings) {
@@ -296,7 +321,7 @@ Verdict Judge(const Facts& facts, const Findings& findings) {
   if (std::ranges::any_of(findings, broken)) return Verdict::kBroken;
   if (std::ranges::any_of(findings, IsTransportFault))
     return Verdict::kUndetermined;
-  if (GrantedBehindForcedCommand(facts)) return Verdict::kDegraded;
+  if (FineWithoutProbe(facts)) return Verdict::kDegraded;
   if (!checks::ForwardingWorks(facts)) return Verdict::kUndetermined;
   if (checks::ForwardsCanary(facts) && !checks::WouldForward(facts))
     return Verdict::kUndetermined;
@@ -374,6 +399,7 @@ HostReport Diagnose(const Facts& facts, const std::vector<Examined>& examined,
   Reliefs reliefs;
   RespectMisspelling(facts, findings, reliefs);
   RespectWhatWorks(facts, examined, findings, reliefs);
+  RespectForges(facts, findings, reliefs);
   TieConsequences(findings);
   if (earlier) TieToEarlierHop(facts, *earlier, findings);
   if (!facts.via.empty()) PlaceFindings(facts, findings);

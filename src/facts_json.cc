@@ -370,6 +370,7 @@ constexpr auto Fields(const Control*) {
                     Field{"granted", &T::granted},
                     Field{"grantedShownBy", &T::granted_shown_by},
                     Field{"canary", &T::canary},
+                    Field{"greeting", &T::greeting},
                     Field{"far", &T::far},
                     Field{"durationMs", &T::duration_ms}};
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "path.h"
+#include "server_software.h"
 
 namespace agentdoctor {
 namespace {
@@ -29,6 +30,16 @@ bool KeyDenies(const Transcript& transcript) {
   return std::ranges::any_of(
       transcript.key_options,
       [](const KeyOptions& options) { return !options.agent_forwarding; });
+}
+
+/// A fresh session that asked for an agent and got none, from a server that
+/// does not say why: its answer to the control tells more.
+bool RefusesInSilence(const Facts& facts, const Session& session) {
+  return !checks::AnnouncesKeyOptions(facts) &&
+         !checks::LacksForwarding(
+             checks::SoftwareOf(session.transcript.server_version)) &&
+         session.transcript.forwarding_requested.value_or(false) &&
+         checks::LookAtHandedOver(facts).made == false;
 }
 
 /// What a session would wait for in vain, as was seen on this side, or "".
@@ -76,9 +87,11 @@ Plan AfterSession(const Facts& facts, const Session& session,
     case SessionEnd::kInterrupted:
       return None("interrupted");
     case SessionEnd::kFailed:
-      return None(session.fault
-                      ? "no login came about: " + session.fault->message
-                      : "no login came about");
+      return None(
+          std::string(session.transcript.authenticated ? "no session"
+                                                       : "no login") +
+          " came about" +
+          (session.fault ? ": " + session.fault->message : std::string()));
     case SessionEnd::kTimedOut:
       if (!through) return None("the login does not answer");
       break;
@@ -117,6 +130,8 @@ Plan AfterSession(const Facts& facts, const Session& session,
         return None("the key's options do not allow forwarding");
       return Control("the session could not carry the probe");
     case SessionEnd::kProbed: {
+      if (!through && RefusesInSilence(facts, session))
+        return Control("the server does not say why there is no agent");
       if (!through)
         return None("the session was a fresh login, its own control");
       const std::string question = ToExplain(facts);

@@ -441,7 +441,9 @@ struct Session {
   std::optional<int> exit_status = {};
   std::int64_t duration_ms = 0;
   std::int64_t output_bytes = 0;
-  std::string output_head = {};  ///< its first bytes, where no probe ran
+  /// Where no probe ran: the first bytes of what came instead, of standard
+  /// error if there was no output.
+  std::string output_head = {};
   /// Set: the session forwarded a canary of ours and not the user's agent (the
   /// fingerprint of its one key), so it shows the way and not the agent.
   std::string canary = {};
@@ -460,6 +462,8 @@ struct Control {
   /// What showed it, where the server was not asked for an answer.
   std::string granted_shown_by = {};
   std::string canary = {};  ///< fingerprint of the canary's one key
+  /// What a git forge says to whoever logs in as git.
+  std::string greeting = {};
   /// What the same probe saw with the canary behind it.
   Fact<Side> far = {};
   std::int64_t duration_ms = 0;

@@ -185,7 +185,7 @@ bool MuxProxy::RequestAgentForwarding() {
 }
 
 /// Appends what the channel says next; false at its end.
-bool MuxProxy::ReadData(std::string& data) {
+bool MuxProxy::ReadData(std::string& data, Errors errors) {
   while (true) {
     const std::string message = ReadMessage();
     WireReader reader(message);
@@ -204,8 +204,8 @@ bool MuxProxy::ReadData(std::string& data) {
                   WireUint32(more));
       window_ += more;
     }
-    // Standard error is read for its window's sake only.
-    if (type == kExtendedData) continue;
+    // Else standard error is read for its window's sake only.
+    if (type == kExtendedData && errors == Errors::kSkip) continue;
     data += piece;
     return true;
   }
@@ -226,6 +226,20 @@ std::string MuxProxy::Execute(const std::string& command, std::size_t limit,
   }
   if (output.size() > limit) output.resize(limit);
   return output;
+}
+
+std::string MuxProxy::ReadGreeting(std::size_t limit) {
+  deadline_ = Soon();
+  std::string text;
+  if (!ChannelRequest("shell", "")) return text;
+  SendMessage(Byte(kEof) + WireUint32(remote_channel_));
+  try {
+    while (text.size() < limit && ReadData(text, Errors::kTake)) continue;
+  } catch (const MuxSilent&) {
+    // What it said until then is a greeting, too.
+  }
+  if (text.size() > limit) text.resize(limit);
+  return text;
 }
 
 std::string MuxProxy::AskRemoteSocket(const std::string& path,

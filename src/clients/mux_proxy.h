@@ -39,6 +39,10 @@ class MuxProxy {
   std::string Execute(const std::string& command, std::size_t limit,
                       const std::string& end_marker);
 
+  /// Asks for a shell, closes its input at once, and returns what it says,
+  /// standard error included, at most \a limit bytes.
+  std::string ReadGreeting(std::size_t limit);
+
   /// Sends \a request to the remote Unix socket at \a path
   /// (direct-streamlocal@openssh.com) and returns the bytes of one agent
   /// answer, frame and all; fewer if the other side hangs up.
@@ -55,7 +59,8 @@ class MuxProxy {
   void SendMessage(std::string_view message);
   void OpenChannel(std::string_view type, std::string_view rest);
   bool ChannelRequest(std::string_view type, std::string_view rest);
-  bool ReadData(std::string& data);
+  enum class Errors { kSkip, kTake };
+  bool ReadData(std::string& data, Errors errors = Errors::kSkip);
 
   Fd fd_;
   Milliseconds limit_;  ///< between two messages

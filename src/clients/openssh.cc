@@ -17,6 +17,7 @@
 #include "clients/openssh_jumps.h"
 #include "clients/openssh_masters.h"
 #include "clients/openssh_transcript.h"
+#include "probes/authorized_keys.h"
 #include "system/file.h"
 #include "system/process.h"
 #include "system/text.h"
@@ -37,6 +38,15 @@ constexpr Milliseconds kPersonLimit{120000};
 
 std::int64_t MillisecondsSince(Clock::time_point start) {
   return std::chrono::duration_cast<Milliseconds>(Clock::now() - start).count();
+}
+
+/// A program that takes no commands may repeat the whole probe to say so.
+std::string WithoutCommand(std::string text, std::string_view command) {
+  constexpr std::size_t kBeginning = 20;
+  const std::size_t at = text.find(command.substr(0, kBeginning));
+  if (at == std::string::npos) return text;
+  const std::size_t end = std::min(text.find('\n', at), text.size());
+  return text.replace(at, end - at, "sh -c ...");
 }
 
 /// ControlPath as it was written, with its tokens.
@@ -66,6 +76,17 @@ std::string ControlTemplate(const Request& request, const ConfigValue& value) {
 std::string ControlPathOf(const ClientConfig& config) {
   const std::string path = FirstValue(config, "controlpath");
   return Lower(path) == "none" ? std::string() : path;
+}
+
+/// Of a server that refuses forwarding and does not announce the options of
+/// the key; where a probe ran, a command may.
+std::optional<KeyOptions> AskKeyOptions(MuxProxy& proxy,
+                                        const Transcript& transcript) {
+  if (!transcript.server_version.starts_with("dropbear")) return std::nullopt;
+  proxy.OpenSession();
+  return FindKeyOptions(
+      proxy.Execute(AuthorizedKeysCommand(), kOutputLimit, ""),
+      transcript.accepted_key);
 }
 
 class OpenSsh final : public Client {
@@ -282,7 +303,11 @@ SessionResult OpenSsh::OpenSession(const Facts& facts,
   session.transcript = reader.transcript();
   session.output_bytes = static_cast<std::int64_t>(output.text().size());
   if (!output.complete())
-    session.output_head = ValidUtf8(output.text().substr(0, kOutputHead));
+    session.output_head = ValidUtf8(WithoutCommand(Trim(output.text()).empty()
+                                                       ? reader.AfterLogin()
+                                                       : output.text(),
+                                                   probe.command)
+                                        .substr(0, kOutputHead));
   const Transcript& transcript = session.transcript;
   const bool in_session =
       transcript.authenticated || transcript.through_master.value_or(false);
@@ -324,6 +349,7 @@ ControlResult OpenSsh::MakeControlLogin(const Facts& facts,
   Control& control = result.control;
   const ClientConfig config = facts.link.config.value_or(ClientConfig{});
   TranscriptReader reader;
+  std::optional<KeyOptions> key_options;
   try {
     const TemporaryDirectory folder;
     const Canary canary(folder.path() + "/canary");
@@ -363,6 +389,10 @@ ControlResult OpenSsh::MakeControlLogin(const Facts& facts,
             proxy.Execute(probe->command, kOutputLimit, probe->end_marker));
         result.probe_output = output.between();
       }
+      if (!probe && FirstValue(config, "user") == "git")
+        control.greeting = ValidUtf8(proxy.ReadGreeting(kOutputHead));
+      if (probe && !forced && !*control.granted)
+        key_options = AskKeyOptions(proxy, reader.transcript());
     }
   } catch (const std::system_error& error) {
     control.granted = Unknown{error.what()};
@@ -371,6 +401,7 @@ ControlResult OpenSsh::MakeControlLogin(const Facts& facts,
     if (!control.granted.known()) control.granted = Unknown{error.what()};
   }
   control.transcript = reader.transcript();
+  if (key_options) control.transcript.key_options = {*key_options};
   if (control.granted.known()) control.transcript.forwarding_requested = true;
   control.duration_ms = MillisecondsSince(start);
   return result;

@@ -12,8 +12,6 @@
 namespace agentdoctor {
 namespace {
 
-constexpr std::size_t kGreeting = 1000;
-
 // How git forges say who one is: GitHub, Gitea and Forgejo, sourcehut, Gerrit;
 // GitLab; Bitbucket.
 struct Salutation {
@@ -40,18 +38,6 @@ std::string Account(const std::string& greeting) {
   return {};
 }
 
-/// What the server says to whoever has logged in.
-std::string Greeting(const std::vector<std::string>& messages,
-                     std::size_t from) {
-  std::string greeting;
-  for (std::size_t i = from; i < messages.size(); ++i) {
-    if (messages[i].starts_with("Connection to ")) continue;
-    if (greeting.size() + messages[i].size() > kGreeting) break;
-    greeting += (greeting.empty() ? "" : "\n") + messages[i];
-  }
-  return greeting;
-}
-
 }  // namespace
 
 NextHop ReadNextHop(const ProbedNextHop& probed) {
@@ -63,12 +49,7 @@ NextHop ReadNextHop(const ProbedNextHop& probed) {
   if (!hop.not_tried.empty()) return hop;
 
   TranscriptReader reader;
-  std::size_t said_before = 0;
-  for (const std::string& line : SplitLines(probed.login)) {
-    if (!reader.transcript().authenticated)
-      said_before = reader.transcript().messages.size();
-    reader.Line(line);
-  }
+  for (const std::string& line : SplitLines(probed.login)) reader.Line(line);
   const Transcript& transcript = reader.transcript();
   hop.server_version = transcript.server_version;
   hop.authenticated = transcript.authenticated;
@@ -82,7 +63,7 @@ NextHop ReadNextHop(const ProbedNextHop& probed) {
     hop.agent_keys = Unknown{"the ssh there did not say"};
 
   if (hop.authenticated) {
-    hop.greeting = Greeting(transcript.messages, said_before);
+    hop.greeting = reader.AfterLogin();
     if (std::string account = Account(hop.greeting); !account.empty())
       hop.user = std::move(account);
     return hop;

@@ -332,6 +332,7 @@ void TranscriptReader::Line(std::string_view line) {
         transcript_.forwarding_requested =
             Unknown{"a session through a master does not say"};
         in_session_ = true;
+        said_before_ = transcript_.messages.size();
       }
       break;
     case Says::kFallback:
@@ -413,6 +414,19 @@ std::optional<TransportFault> TranscriptReader::Fault() const {
   return fault_ ? fault_ : weak_fault_;
 }
 
+std::string TranscriptReader::AfterLogin() const {
+  constexpr std::size_t kEnough = 1000;
+  std::string text;
+  for (std::size_t i = said_before_; i < transcript_.messages.size(); ++i) {
+    const std::string& line = transcript_.messages[i];
+    // ssh's own last words
+    if (line.starts_with("Connection to ")) continue;
+    if (text.size() + line.size() > kEnough) break;
+    text += (text.empty() ? "" : "\n") + line;
+  }
+  return text;
+}
+
 // A user's own `ProxyCommand ssh -v` speaks first; what it says about its own
 // login is forgotten when the next server answers.
 void TranscriptReader::BeginConnection(std::string_view version) {
@@ -488,6 +502,7 @@ void TranscriptReader::AcceptKey(std::string_view identity) {
 
 void TranscriptReader::Authenticate(std::string_view method) {
   transcript_.authenticated = true;
+  said_before_ = transcript_.messages.size();
   JudgeTriedFile(method == "publickey");
   if (!method.empty()) transcript_.auth_method = ValidUtf8(method);
   if (!transcript_.through_master.known()) transcript_.through_master = false;
@@ -508,8 +523,11 @@ void TranscriptReader::HearServer(std::string_view text) {
            .agent_forwarding = HasWord(options, "agent-forwarding"),
            .forced_command = HasWord(options, "command")});
     UpdateKeyOptions();
-  } else if (text.starts_with(kListener)) {
-    // 10.1+: "couldn't create listener socket"; before: "mkdtemp() failed: ..."
+  } else if (text.starts_with(kListener) ||
+             text.starts_with("Agent forwarding not supported")) {
+    // 10.1+: "couldn't create listener socket"; before: "mkdtemp() failed:
+    // ...". Windows, 7.7 to 7.9: "Agent forwarding not supported yet in
+    // Windows".
     transcript_.listener_failure = ValidUtf8(text);
   } else if (text == "Key is restricted." || text == "Forced command." ||
              text == "Agent forwarding disabled." ||

@@ -28,6 +28,10 @@ class TranscriptReader {
   /// That the agent (or a file) did not sign, in ssh's words; else empty.
   const std::string& signing_failure() const { return signing_failure_; }
 
+  /// What was said since the login, in lines: by the server's program, where
+  /// it writes to standard error.
+  std::string AfterLogin() const;
+
   /// ssh began to make a connection of its own.
   bool connecting() const { return connecting_; }
 
@@ -54,6 +58,7 @@ class TranscriptReader {
   std::optional<TransportFault> fault_;
   /// What the end of a connection means if nothing else explains it.
   std::optional<TransportFault> weak_fault_;
+  std::size_t said_before_ = 0;  ///< messages in front of the login
   bool connecting_ = false;
   bool through_proxy_ = false;
   bool in_session_ = false;  ///< standard error is the remote's, too

@@ -177,5 +177,52 @@ TEST(Connection, ComparesMachinesByBootId) {
   EXPECT_EQ(Codes(AskConnection(facts)), Strings{});
 }
 
+TEST(Connection, TellsContainersOfOneMachineApart) {
+  Facts facts = StaleMasterFacts();
+  facts.link.control.get()->far.get()->name = "runner-2";
+  const Answer answer = AskConnection(facts);
+  ASSERT_EQ(Codes(answer), Strings{"hosts-differ"});
+  EXPECT_TRUE(Says(answer.findings[0], "different containers"));
+  EXPECT_TRUE(Says(answer.findings[0], "runner-2"));
+  // The sharing of connections is judged no more.
+  EXPECT_EQ(Codes(Ask("control-master", facts)), Strings{});
+}
+
+TEST(Connection, TellsMachinesWithoutBootIdsApartByName) {
+  Facts facts = StaleMasterFacts();  // macOS and the BSDs have none
+  facts.far.boot_id = Unknown{"no /proc"};
+  Side& fresh = *facts.link.control.get()->far.get();
+  fresh.boot_id = Unknown{"no /proc"};
+  EXPECT_EQ(Codes(AskConnection(facts)), Strings{});
+  const Answer sharing = Ask("control-master", facts);
+  ASSERT_EQ(Codes(sharing), Strings{"mux-master-without-forwarding"});
+  EXPECT_EQ(sharing.findings[0].certainty, Certainty::kLikely)
+      << "the same name is no proof";
+  fresh.name = "runner-2";
+  EXPECT_EQ(Codes(AskConnection(facts)), Strings{"hosts-differ"});
+}
+
+TEST(Connection, TellsUsersOfOneMachineApart) {
+  Facts facts = StaleMasterFacts();
+  facts.link.control.get()->far.get()->uid = 1001;
+  const Answer answer = AskConnection(facts);
+  ASSERT_EQ(Codes(answer), Strings{"hosts-differ"});
+  EXPECT_TRUE(Says(answer.findings[0], "different users"));
+  EXPECT_TRUE(Says(answer.findings[0], "user id 1001"));
+}
+
+TEST(Connection, SaysThatAServerHungUpAtTheProbe) {
+  Facts facts = FaultFacts("connection-lost",
+                           "client_loop: send disconnect: Broken pipe");
+  Transcript& transcript = facts.link.session.get()->transcript;
+  transcript.authenticated = true;
+  transcript.server_version = "dropbear_2014.63";
+  const Answer answer = AskConnection(facts);
+  ASSERT_EQ(Codes(answer), Strings{"connection-lost"});
+  EXPECT_NE(answer.findings[0].summary.find("lets you in, and then hangs up"),
+            std::string::npos);
+  EXPECT_TRUE(Says(answer.findings[0], "dropbear_2014.63"));
+}
+
 }  // namespace
 }  // namespace agentdoctor

@@ -63,6 +63,43 @@ TEST(ServerPolicy, IsNotProvenWhereTheServerSaysNothingOfTheKey) {
   EXPECT_EQ(answer.findings[0].certainty, Certainty::kLikely);
 }
 
+TEST(ServerPolicy, TellsEachSoftwareWhatItUnderstands) {
+  Facts facts = RefusedFacts();
+  Transcript& transcript = facts.link.session.get()->transcript;
+  transcript.key_options.clear();
+  transcript.server_version = "dropbear_2022.83";
+  Finding finding = AskServer(facts).findings.at(0);
+  EXPECT_EQ(finding.code, "server-denies-forwarding");
+  EXPECT_TRUE(Says(finding, "dropbear handed over no agent socket"));
+  EXPECT_FALSE(Says(finding, "AllowAgentForwarding"));
+  for (const Fix& fix : finding.fixes) EXPECT_TRUE(fix.edits.empty());
+
+  transcript.server_version = "Cisco-1.25";
+  finding = AskServer(facts).findings.at(0);
+  EXPECT_EQ(finding.certainty, Certainty::kLikely);
+  EXPECT_FALSE(Says(finding, "sshd"));
+  for (const Fix& fix : finding.fixes) EXPECT_TRUE(fix.edits.empty());
+}
+
+TEST(ServerPolicy, DoesNotLockOutTheKeysOfDropbear) {
+  Facts facts = RefusedFacts();
+  facts.link.session.get()->transcript.server_version = "dropbear_2022.83";
+  facts.link.session.get()->transcript.key_options.clear();
+  facts.link.control = GrantedControl(facts);
+  Control& control = *facts.link.control.get();
+  control.granted = false;
+  control.transcript.server_version = "dropbear_2022.83";
+  control.transcript.key_options = {
+      {.source = "/home/dave/.ssh/authorized_keys:3", .options = "restrict"}};
+  const Answer answer = AskServer(facts);
+  ASSERT_EQ(Codes(answer), Strings{"key-denies-forwarding"});
+  EXPECT_EQ(answer.findings[0].certainty, Certainty::kProven);
+  EXPECT_EQ(answer.findings[0].evidence[0].line, 3);
+  // dropbear refuses a key with an option that it does not know.
+  EXPECT_EQ(answer.findings[0].fixes[0].title.find("add `agent-forwarding`"),
+            std::string::npos);
+}
+
 TEST(ServerPolicy, IsProvenByTheServersOwnAnswer) {
   Facts facts = StaleMasterFacts();
   facts.link.control.get()->granted = false;
@@ -150,6 +187,68 @@ TEST(ServerPolicy, KnowsSoftwareWithoutForwarding) {
   Facts facts = RefusedFacts();
   facts.link.session.get()->transcript.server_version = "tinyssh_noversion";
   EXPECT_EQ(Codes(AskServer(facts)), Strings{"server-unsupported"});
+}
+
+TEST(ServerPolicy, NeedsMoreThanANameToProveThatNothingIsForwarded) {
+  Facts facts = ForcedFacts();
+  facts.link.session.get()->transcript.server_version = "tinyssh_noversion";
+  facts.link.control = NotNeeded{"--control never"};
+  const Finding* finding = nullptr;
+  Answer answer = AskServer(facts);
+  ASSERT_NE(finding = Find(answer, "server-unsupported"), nullptr);
+  EXPECT_EQ(finding->certainty, Certainty::kLikely);
+  facts.link.control = GrantedControl(facts);
+  facts.link.control.get()->granted = false;
+  answer = AskServer(facts);
+  ASSERT_NE(finding = Find(answer, "server-unsupported"), nullptr);
+  EXPECT_EQ(finding->certainty, Certainty::kProven);
+  // Whatever its name says: it forwards.
+  facts.link.control.get()->granted = true;
+  EXPECT_EQ(Codes(AskServer(facts)), Strings{"forced-command"});
+}
+
+TEST(ServerPolicy, KnowsThatWindowsForwardsNothing) {
+  Facts facts = ForcedFacts();
+  Transcript& transcript = facts.link.session.get()->transcript;
+  transcript.server_version = "OpenSSH_for_Windows_8.1";
+  facts.link.session.get()->output_head =
+      "'sh' is not recognized as an internal or external command,";
+  // Its words are about a folder that Windows has not.
+  transcript.listener_failure =
+      "Agent forwarding disabled: mkdtemp() failed: No such file or directory";
+  facts.link.control.get()->granted = false;
+  const Answer answer = AskServer(facts);
+  ASSERT_EQ(Codes(answer), (Strings{"forced-command", "server-unsupported"}));
+  EXPECT_NE(answer.findings[0].summary.find("Windows"), std::string::npos);
+  EXPECT_EQ(answer.findings[1].certainty, Certainty::kProven);
+  EXPECT_TRUE(Says(answer.findings[1], "mkdtemp"));
+}
+
+TEST(ServerPolicy, SaysThatAServerTakesNoCommands) {
+  Facts facts = ForcedFacts();
+  facts.link.session.get()->output_head.clear();
+  facts.link.session.get()->transcript.messages = {
+      "exec request failed on channel 0"};
+  const Finding finding = AskServer(facts).findings.at(0);
+  EXPECT_EQ(finding.certainty, Certainty::kProven);
+  EXPECT_NE(finding.summary.find("runs no commands"), std::string::npos);
+}
+
+TEST(ServerPolicy, BlamesNoForge) {
+  Facts facts = ForcedFacts();
+  facts.link.session.get()->transcript.server_version = "babeld-2e9d163d";
+  facts.link.control.get()->granted = false;
+  facts.link.control.get()->greeting = "Hi dave! You've successfully ...";
+  const Answer answer = AskServer(facts);
+  ASSERT_EQ(Codes(answer), Strings{"forced-command"});
+  EXPECT_EQ(answer.summary, "the server refuses forwarding, as git forges do");
+  EXPECT_NE(answer.findings[0].summary.find(
+                "is a git forge (GitHub), which gives no shell: no agent is "
+                "needed there, and the key ED25519 SHA256:work logs in"),
+            std::string::npos)
+      << answer.findings[0].summary;
+  EXPECT_TRUE(Says(answer.findings[0], "Hi dave!"));
+  EXPECT_TRUE(Says(answer.findings[0], "FAILURE"));
 }
 
 TEST(ServerPolicy, NoticesThatSomethingElseAnswered) {

@@ -270,6 +270,53 @@ TEST(Diagnose, JudgesAForcedCommandByWhatTheServerGrants) {
   EXPECT_EQ(Cause(DiagnoseFacts(facts)), "forced-command");
 }
 
+/// A git forge that let us in.
+Facts ForgeFacts() {
+  Facts facts = HealthyFacts();
+  facts.request.destination = "git@github.com";
+  facts.link.config.get()->values["user"] = Value("git");
+  Session& session = *facts.link.session.get();
+  session.end = SessionEnd::kNoProbe;
+  session.transcript.server_version = "babeld-2e9d163d";
+  session.output_head = "Invalid command: 'sh -c ...";
+  facts.far = {};
+  facts.next_hops = Unknown{"no session carried the probe"};
+  facts.link.control = NotNeeded{"not asked for"};
+  return facts;
+}
+
+TEST(Diagnose, BlamesNothingWhereAForgeLetsOneIn) {
+  Facts facts = ForgeFacts();
+  HostReport report = DiagnoseFacts(facts);
+  EXPECT_EQ(report.verdict, Verdict::kDegraded);
+  EXPECT_EQ(Cause(report), "forced-command");
+
+  facts = NotAsking(facts);
+  report = DiagnoseFacts(facts);
+  EXPECT_EQ(report.verdict, Verdict::kDegraded);
+  EXPECT_EQ(report.findings.size(), 1U);
+  EXPECT_EQ(ResultOf(report, "forward-agent").status, Status::kPass);
+
+  facts.near.auth_sock = std::optional<std::string>();
+  facts.near.agents.clear();
+  facts.link.forwarded.get()->path.reset();
+  facts.link.primary.get()->path.reset();
+  report = DiagnoseFacts(facts);  // a key file logged in
+  EXPECT_EQ(report.verdict, Verdict::kDegraded);
+  ASSERT_NE(Find(report, "agent-not-running"), nullptr);
+  EXPECT_EQ(Find(report, "agent-not-running")->finding.severity,
+            Severity::kInfo);
+}
+
+TEST(Diagnose, MissesTheKeyThatAForgeWasToSee) {
+  Facts facts = ForgeFacts();
+  facts.request.key = "SHA256:deploy";
+  facts.request.key_fingerprint = "SHA256:deploy";
+  const HostReport report = DiagnoseFacts(facts);
+  EXPECT_EQ(report.verdict, Verdict::kBroken);
+  EXPECT_EQ(Cause(report), "agent-key-missing");
+}
+
 TEST(Diagnose, IsBrokenByAMasterThatDoesNotAnswer) {
   Facts facts = FaultFacts("connection-timeout", "timed out");
   facts.link.sharing.get()->jump_masters = {
@@ -405,9 +452,19 @@ std::vector<Facts> OneOfEach() {
     RemoveFarAgent(facts);
     facts.link.session.get()->transcript.listener_failure = "mkdtemp() failed";
   });
-  add(HealthyFacts(), [](Facts& facts) {
-    facts.link.session.get()->end = SessionEnd::kNoProbe;
-  });
+  for (const char* version :
+       {"OpenSSH_9.2p1", "OpenSSH_for_Windows_9.5", "babeld-2e9d163d"})
+    add(HealthyFacts(), [version](Facts& facts) {
+      Session& session = *facts.link.session.get();
+      session.end = SessionEnd::kNoProbe;
+      session.transcript.server_version = version;
+    });
+  for (const char* version : {"dropbear_2022.83", "Cisco-1.25"})
+    add(HealthyFacts(), [version](Facts& facts) {
+      RemoveFarAgent(facts);
+      facts.link.session.get()->transcript.server_version = version;
+      facts.link.session.get()->transcript.key_options.clear();
+    });
   add(HealthyFacts(), [](Facts& facts) {
     facts.far.auth_sock = std::optional<std::string>("/tmp/other");
     facts.far.agents.push_back(LiveAgent("/tmp/other", {"x"}));

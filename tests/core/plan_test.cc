@@ -142,6 +142,19 @@ TEST(Plan, TakesAFreshSessionForItsOwnControl) {
   EXPECT_EQ(After(facts), Experiment::kNone);
 }
 
+TEST(Plan, AsksAServerThatDoesNotSayWhyThereIsNoAgent) {
+  Facts facts = Open(HealthyFacts());
+  RemoveFarAgent(facts);
+  Transcript& transcript = facts.link.session.get()->transcript;
+  transcript.server_version = "dropbear_2022.83";
+  EXPECT_EQ(After(facts), Experiment::kControl);
+  transcript.server_version = "tinyssh_noversion";  // its name says why
+  EXPECT_EQ(After(facts), Experiment::kNone);
+  facts = Open(HealthyFacts());
+  facts.link.session.get()->transcript.server_version = "dropbear_2022.83";
+  EXPECT_EQ(After(facts), Experiment::kNone);
+}
+
 TEST(Plan, SparesTheLoginWhereALocalFactExplainsEverything) {
   Facts facts = Open(StaleMasterFacts());
   facts.near.agents[0].state = AgentState::kRefused;

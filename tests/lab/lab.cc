@@ -1,8 +1,6 @@
 #include "lab/lab.h"
 
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -33,19 +31,6 @@ std::string MakeFolder() {
   if (mkdtemp(name.data()) == nullptr)
     throw std::system_error(errno, std::generic_category(), name);
   return name;
-}
-
-int FreePort() {
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  socklen_t size = sizeof address;
-  if (fd < 0 ||
-      bind(fd, reinterpret_cast<const sockaddr*>(&address), size) != 0 ||
-      getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0)
-    throw std::runtime_error("no free port");
-  close(fd);
-  return ntohs(address.sin_port);
 }
 
 /// sshd wants to be called by its whole path.
@@ -176,7 +161,12 @@ std::string Server::KnownHostsName() const {
   return "[" + address + "]:" + std::to_string(port);
 }
 
-int Server::Logins() const { return Count(Log(), "Accepted publickey"); }
+// In the words of sshd, dropbear and TinySSH.
+int Server::Logins() const {
+  const std::string log = Log();
+  return Count(log, "Accepted publickey") +
+         Count(log, "Pubkey auth succeeded") + Count(log, " accepted {packet_");
+}
 
 std::string Server::Log() const { return program.Errors(); }
 
@@ -360,17 +350,7 @@ Server Lab::StartServer(const ServerOptions& options) {
                   options.match + "\n");
     Words argv = {Sshd(), "-D", "-e", "-f", server.folder + "/sshd_config"};
     if (!options.mounts.empty()) {
-      std::string script;
-      for (const Words& words : options.mounts) {
-        script += "mount";
-        for (const std::string& word : words) script += " " + word;
-        script += " && ";
-      }
-      Words in_namespace = {
-          "unshare", "--mount", "sh", "-c", script + "exec \"$@\"", "sh"};
-      if (geteuid() != 0)
-        in_namespace.insert(in_namespace.begin() + 1,
-                            {"--user", "--map-current-user", "--keep-caps"});
+      const Words in_namespace = InMounts(options.mounts);
       argv.insert(argv.begin(), in_namespace.begin(), in_namespace.end());
     }
     server.program = Start(

@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
@@ -50,7 +51,7 @@ struct Expected {
   std::set<std::string> beside = {};
 };
 
-/// An sshd.
+/// An sshd, or another ssh server.
 struct Server {
   std::string folder = {};
   std::string address = "127.0.0.1";
@@ -71,6 +72,12 @@ struct ServerOptions {
   /// Runs it in a mount namespace with this prepared by mount(8) argv words.
   std::vector<Words> mounts = {};
   bool known = true;  ///< its host key is in known_hosts
+};
+
+struct DropbearOptions {
+  Words options = {};              ///< of its command line
+  std::string key_options = {};    ///< of every authorized_keys line
+  std::vector<Words> mounts = {};  ///< as in ServerOptions
 };
 
 class Lab : public ::testing::Test {
@@ -112,6 +119,11 @@ class Lab : public ::testing::Test {
 
   // --- servers ------------------------------------------------------------
   Server StartServer(const ServerOptions& options = {});
+  Server StartDropbear(const DropbearOptions& options = {});
+  /// TinySSH, started for each connection.  It wants no folder above a home
+  /// that others can write to, so it gets a mount namespace; throws
+  /// std::runtime_error where that can't be had.
+  Server StartTinySsh(const Words& options = {});
   /// dave's login shell.
   void SetLoginShell(const std::string& shell);
   /// Lines for a server's `config`, with which programs on the far side see
@@ -161,6 +173,14 @@ class Lab : public ::testing::Test {
   Environment ClientEnvironment() const;
   Launch ClientLaunch(const Words& argv) const;
   void WritePasswords();
+  /// Makes a server's folder, and ~/.ssh/authorized_keys of the far side.
+  Server PrepareOther(const std::string& key_options);
+  /// Runs a server's program as a server, its output in its folder.
+  Ended Prepare(const Server& server, const Words& argv);
+  /// Starts it where \a command says how, at a free port, until its messages
+  /// say \a ready; and makes its host key known.
+  void StartOther(Server& server, const std::function<Words(int)>& command,
+                  const std::string& ready, const std::string& host_key);
 
   std::string folder_;
   Environment environment_;

@@ -1,11 +1,13 @@
 #include "lab/programs.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -237,6 +239,35 @@ void EndDescendants() {
               folder.path() / ("agent." + std::to_string(pid)), ignored)))
         fs::remove_all(folder.path(), ignored);
   }
+}
+
+int FreePort() {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  socklen_t size = sizeof address;
+  if (fd < 0 ||
+      bind(fd, reinterpret_cast<const sockaddr*>(&address), size) != 0 ||
+      getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0)
+    throw std::runtime_error("no free port");
+  close(fd);
+  return ntohs(address.sin_port);
+}
+
+std::vector<std::string> InMounts(
+    const std::vector<std::vector<std::string>>& mounts) {
+  std::string script;
+  for (const std::vector<std::string>& words : mounts) {
+    script += "mount";
+    for (const std::string& word : words) script += " " + word;
+    script += " && ";
+  }
+  std::vector<std::string> argv = {
+      "unshare", "--mount", "sh", "-c", script + "exec \"$@\"", "sh"};
+  if (geteuid() != 0)
+    argv.insert(argv.begin() + 1,
+                {"--user", "--map-current-user", "--keep-caps"});
+  return argv;
 }
 
 std::string ReadText(const std::string& path) {

@@ -74,6 +74,14 @@ std::vector<ProcessLine> Descendants(pid_t root = 0);
 /// Ends them all: CONT and TERM, so that they can tidy up, then KILL.
 void EndDescendants();
 
+/// A TCP port that was free a moment ago.
+int FreePort();
+
+/// Words in front of a command, with which it runs in a mount namespace that
+/// each of \a mounts, mount(8) argv words, prepares.
+std::vector<std::string> InMounts(
+    const std::vector<std::vector<std::string>>& mounts);
+
 std::string ReadText(const std::string& path);
 void WriteText(const std::string& path, const std::string& text,
                mode_t mode = 0600);
