@@ -90,32 +90,62 @@ Fact<std::vector<NextHop>> NextHops(const std::string& probe_output) {
   return hops;
 }
 
-/// dropbear up to 2022.83 refuses a command of more than 9,000 characters,
-/// which the probe exceeds only together with next hops.
-bool TooLong(const Session& session) {
+/// dropbear ends a connection, with every session on it, at a command of more
+/// characters (sysoptions.h, MAX_STRING_LEN; up to 2022.83).  The probe exceeds
+/// that only together with next hops.
+constexpr std::size_t kLongestCommand = 9000;
+
+/// A master does not tell what it is connected to, and the sessions on it are
+/// the user's.
+bool TooLongForAMaster(const Facts& facts, const ProbeCommand& probe) {
+  const Sharing* sharing = facts.link.sharing.get();
+  return sharing && sharing->master.state == MasterState::kAlive &&
+         probe.command.size() > kLongestCommand;
+}
+
+bool RefusedAsTooLong(const Session& session, const ProbeCommand& probe) {
   return session.end != SessionEnd::kProbed &&
          session.transcript.authenticated &&
-         session.transcript.server_version.starts_with("dropbear");
+         session.transcript.server_version.starts_with("dropbear") &&
+         probe.command.size() > kLongestCommand;
+}
+
+/// Asks in a session of its own, once the first one has shown that it is sshd.
+Fact<std::vector<NextHop>> AskNextHops(const Facts& facts, Client& client,
+                                       const ProbeCommand& probe) {
+  if (std::ranges::none_of(facts.far.ancestors, [](const Ancestor& ancestor) {
+        return ancestor.name.starts_with("sshd");
+      }))
+    return Unknown{
+        "the server behind the master may end the connection at a command as "
+        "long as --to takes; add -o ControlPath=none"};
+  const SessionResult result = client.OpenSession(facts, probe);
+  if (result.session.end != SessionEnd::kProbed)
+    return Unknown{"no second session carried the question"};
+  return NextHops(result.probe_output);
 }
 
 void OpenSession(Facts& facts, Client& client, const RunOptions& options) {
-  const ProbeCommand probe =
+  const ProbeCommand whole =
       MakeProbeCommand(facts.request.to, options.step_limit);
-  SessionResult result = client.OpenSession(facts, probe);
-  const bool too_long = !facts.request.to.empty() && TooLong(result.session);
-  if (too_long) result = client.OpenSession(facts, MakeProbeCommand());
+  const bool apart = TooLongForAMaster(facts, whole);
+  SessionResult result =
+      client.OpenSession(facts, apart ? MakeProbeCommand() : whole);
+  const bool refused = !apart && RefusedAsTooLong(result.session, whole);
+  if (refused) result = client.OpenSession(facts, MakeProbeCommand());
   facts.link.session = std::move(result.session);
   if (facts.link.session->end != SessionEnd::kProbed) {
     facts.next_hops = Unknown{"no session carried the probe"};
     return;
   }
   facts.far = ParseProbe(result.probe_output);
-  if (too_long)
+  if (refused)
     facts.next_hops = Unknown{
         facts.link.session->transcript.server_version +
         " takes no command as long as the one that would log in from there"};
   else if (!facts.request.to.empty())
-    facts.next_hops = NextHops(result.probe_output);
+    facts.next_hops = apart ? AskNextHops(facts, client, whole)
+                            : NextHops(result.probe_output);
   // Agents that nothing over there can ask are asked through the master.
   std::erase_if(facts.far.agents_not_asked, [&](const auto& not_asked) {
     std::optional<Agent> answer = client.AskRemoteAgent(facts, not_asked.first);

@@ -68,6 +68,11 @@ int TakeCommand(ssh_session, ssh_channel, const char* command, void* self) {
   return SSH_OK;
 }
 
+int TakeShell(ssh_session, ssh_channel, void* self) {
+  Of(self).command = "";
+  return SSH_OK;
+}
+
 /// The list of the agent behind the client.
 std::string AskAgent(ssh_session session) {
   std::string answer;
@@ -155,7 +160,10 @@ void LibsshServer::Impl::Serve(int descriptor) {
 
   ssh_channel_callbacks_struct& channel_calls = connection.channel_calls;
   channel_calls.userdata = &connection;
-  channel_calls.channel_exec_request_function = TakeCommand;
+  if (options_.takes_commands)
+    channel_calls.channel_exec_request_function = TakeCommand;
+  if (!options_.greeting.empty())
+    channel_calls.channel_shell_request_function = TakeShell;
   if (options_.grants_forwarding)
     channel_calls.channel_auth_agent_req_function = GrantForwarding;
   ssh_callbacks_init(&channel_calls);
@@ -187,15 +195,22 @@ void LibsshServer::Impl::Serve(int descriptor) {
 void LibsshServer::Impl::Answer(ssh_session session, Connection& connection) {
   {
     const std::lock_guard lock(mutex_);
-    commands_.push_back(*std::exchange(connection.command, std::nullopt));
+    commands_.push_back(*connection.command);
   }
+  const bool shell = connection.command->empty();
+  connection.command.reset();
   if (options_.uses_agent) {
     std::string answer = AskAgent(session);
     const std::lock_guard lock(mutex_);
     agent_answers_.push_back(std::move(answer));
   }
-  ssh_channel_write(connection.channel, options_.answer.data(),
-                    static_cast<std::uint32_t>(options_.answer.size()));
+  if (shell)
+    ssh_channel_write_stderr(
+        connection.channel, options_.greeting.data(),
+        static_cast<std::uint32_t>(options_.greeting.size()));
+  else
+    ssh_channel_write(connection.channel, options_.answer.data(),
+                      static_cast<std::uint32_t>(options_.answer.size()));
   ssh_channel_request_send_exit_status(connection.channel, options_.status);
   ssh_channel_send_eof(connection.channel);
   ssh_channel_close(connection.channel);

@@ -17,6 +17,10 @@ struct LibsshServerOptions {
   bool uses_agent = false;
   /// Takes any public key; else it wants a password and takes none.
   bool takes_keys = true;
+  bool takes_commands = true;  ///< else it refuses the request
+  /// What it says to whoever wants a shell, on standard error, as git forges
+  /// do; empty: it refuses the request.
+  std::string greeting = {};
   /// What any command says, and its exit status.
   std::string answer = "\r\n% Invalid input detected at '^' marker.\r\n";
   int status = 1;
@@ -34,8 +38,9 @@ class LibsshServer {
   std::string KnownHostsLine() const;
 
   // What has happened so far.
-  int logins() const;                         ///< that succeeded
-  std::vector<std::string> commands() const;  ///< that were to be run
+  int logins() const;  ///< that succeeded
+  /// That were to be run; an empty one for a shell.
+  std::vector<std::string> commands() const;
   /// Answers of forwarded agents, the message alone: its type, and what
   /// follows.  An empty one: the client opened no channel to an agent.
   std::vector<std::string> agent_answers() const;

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "lab/lab.h"
+#include "lab/libssh_server.h"
 
 namespace agentdoctor::lab {
 namespace {
@@ -36,6 +37,15 @@ TEST_F(Dropbear, ThroughAMasterIsHealthyAndLeavesItAlive) {
   const pid_t master = OpenMaster();
   EXPECT_TRUE(Reports(Run({"gitlab-runner"}), {.verdict = "healthy"}));
   // dropbear ends the whole connection at a command that is too long for it.
+  EXPECT_EQ(MasterPid(ControlSocket(server)), master);
+}
+
+TEST_F(Dropbear, BehindAMasterIsNotSentACommandThatEndsIt) {
+  const Server server = With();
+  WriteConfig(HostBlock(server, Sharing()));
+  const pid_t master = OpenMaster();
+  const Outcome run = Run({"--to", "git@forge.example", "gitlab-runner"});
+  EXPECT_EQ(run.Verdict(), "healthy") << run.out;
   EXPECT_EQ(MasterPid(ControlSocket(server)), master);
 }
 
@@ -174,6 +184,87 @@ TEST_F(TinySsh, ThatHangsUpAtACommandIsNamedAllTheSame) {
   EXPECT_NE(run.TextOf("connection-lost").find("lets you in"),
             std::string::npos)
       << run.out;
+}
+
+// --------------------------------------------------- without a POSIX shell --
+
+class Shellless : public Lab {
+ protected:
+  Outcome Examine(const LibsshServer& server,
+                  const std::string& user = "admin") {
+    StartAgentWithKey();
+    WriteText(Home(".ssh/known_hosts"), server.KnownHostsLine());
+    WriteConfig("Host switch\n  HostName 127.0.0.1\n  Port " +
+                std::to_string(server.port()) + "\n  User " + user +
+                "\n  ForwardAgent yes\n");
+    return Run({"switch"});
+  }
+};
+
+TEST_F(Shellless, ThatGrantsForwardingIsDegraded) {
+  const LibsshServer server;
+  const Outcome run = Examine(server);
+  EXPECT_TRUE(Reports(run, {.verdict = "degraded", .cause = "forced-command"}));
+  const std::string text = run.TextOf("forced-command");
+  EXPECT_NE(text.find("Invalid input detected"), std::string::npos) << text;
+  EXPECT_NE(text.find("NetOS_7.4"), std::string::npos) << text;
+  EXPECT_NE(text.find("SUCCESS"), std::string::npos) << text;
+  EXPECT_EQ(server.logins(), 2);
+  EXPECT_EQ(server.commands().size(), 1U) << "the control runs nothing";
+}
+
+TEST_F(Shellless, ThatRefusesForwardingIsNotToldOfSshd) {
+  const LibsshServer server({.grants_forwarding = false});
+  const Outcome run = Examine(server);
+  EXPECT_TRUE(Reports(run, {.verdict = "broken",
+                            .cause = "server-denies-forwarding",
+                            .certainty = "likely",
+                            .beside = {"forced-command"}}));
+  EXPECT_EQ(run.out.find("sshd_config"), std::string::npos) << run.out;
+}
+
+TEST_F(Shellless, ThatTakesNoCommandsSaysSo) {
+  const LibsshServer server({.takes_commands = false});
+  const Outcome run = Examine(server);
+  EXPECT_TRUE(Reports(run, {.verdict = "degraded",
+                            .cause = "forced-command",
+                            .certainty = "proven"}));
+  EXPECT_NE(run.TextOf("forced-command").find("runs no commands"),
+            std::string::npos)
+      << run.out;
+}
+
+TEST_F(Shellless, ThatIsWindowsForwardsNothing) {
+  const LibsshServer server(
+      {.software = "OpenSSH_for_Windows_9.5",
+       .grants_forwarding = false,
+       .answer = "'sh' is not recognized as an internal or external command,"
+                 "\r\noperable program or batch file.\r\n"});
+  EXPECT_TRUE(Reports(Examine(server), {.verdict = "broken",
+                                        .cause = "server-unsupported",
+                                        .certainty = "proven",
+                                        .beside = {"forced-command"}}));
+}
+
+TEST_F(Shellless, ThatIsGitHubIsNoFault) {
+  const LibsshServer server(
+      {.software = "babeld-2e9d163d",
+       .grants_forwarding = false,
+       .greeting = "Hi dave! You've successfully authenticated, but GitHub "
+                   "does not provide shell access.\n",
+       .answer = "Invalid command: 'sh -c'\n"});
+  const Outcome run = Examine(server, "git");
+  EXPECT_TRUE(Reports(run, {.verdict = "degraded", .cause = "forced-command"}));
+  const std::string text = run.TextOf("forced-command");
+  EXPECT_NE(text.find("git forge (GitHub)"), std::string::npos) << text;
+  EXPECT_NE(text.find("Hi dave!"), std::string::npos) << text;
+  EXPECT_EQ(server.commands().size(), 2U) << "the probe, and the greeting";
+}
+
+TEST_F(Shellless, IsAskedForItsGreetingOnlyAsGit) {
+  const LibsshServer server({.greeting = "Welcome\n"});
+  Examine(server);
+  EXPECT_EQ(server.commands().size(), 1U);
 }
 
 }  // namespace
