@@ -73,8 +73,9 @@ const Agent* SessionAgent(const Facts& facts) {
 /// names nor of a file.
 bool IsForwarded(const Facts& facts, const OfferedKey& key) {
   const Agent* agent = SessionAgent(facts);
-  return key.from_agent &&
-         (!agent || Fingerprints(*agent).contains(key.fingerprint));
+  // An ssh up to 7.5 does not say the fingerprint of what it offers.
+  return key.from_agent && (!agent || key.fingerprint.empty() ||
+                            Fingerprints(*agent).contains(key.fingerprint));
 }
 
 std::vector<OfferedKey> Forwarded(const Facts& facts, const NextHop& hop) {

@@ -233,7 +233,8 @@ std::string WhyDenied(const Facts& facts, Software software, bool refused,
                   "was built without agent forwarding.");
   return how +
          "This server does not say whether its configuration or an option of "
-         "the key (no-agent-forwarding) is why.";
+         "the key (no-agent-forwarding, a certificate without "
+         "permit-agent-forwarding) is why.";
 }
 
 Finding ServerDenies(const Facts& facts, const Logins& logins, bool refused) {

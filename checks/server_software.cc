@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "agentdoctor/openssh_release.h"
 #include "words.h"
 
 namespace agentdoctor::checks {
@@ -64,7 +65,14 @@ bool IsSshd(Software software) {
 }
 
 bool AnnouncesKeyOptions(const Facts& facts) {
-  const Software software = SoftwareOf(ServerVersion(facts));
+  const std::string version = ServerVersion(facts);
+  const Software software = SoftwareOf(version);
+  const Session* session = facts.link.session.get();
+  const Control* control = facts.link.control.get();
+  const bool certificate =
+      (session && session->transcript.accepted_certificate) ||
+      (control && control->transcript.accepted_certificate);
+  if (certificate && OpenSshRelease(version) < Release(7, 7)) return false;
   return facts.link.client != "libssh" &&
          (IsSshd(software) || software == Software::kWindows);
 }

@@ -33,8 +33,9 @@ bool LacksForwarding(Software software);
 bool IsSshd(Software software);
 
 /// The options of the key that logged in were announced ("Remote: ... key
-/// options:") and heard.  Servers other than OpenSSH's announce none, and
-/// libssh passes none on; then they may be why the server refuses.
+/// options:") and heard.  Servers other than OpenSSH's announce none, sshd up
+/// to 7.6 not those of a certificate, and libssh passes none on; then they may
+/// be why the server refuses.
 bool AnnouncesKeyOptions(const Facts& facts);
 
 /// Its daemon's name, for sentences: "sshd", "dropbear", "the server".

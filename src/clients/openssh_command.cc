@@ -4,6 +4,7 @@
 #include <charconv>
 #include <string_view>
 
+#include "agentdoctor/openssh_release.h"
 #include "agentdoctor/ssh_options.h"
 #include "clients/openssh_config.h"
 #include "system/text.h"
@@ -103,6 +104,8 @@ Words Neutral(int release, const ClientConfig& config, bool interactive,
   if (release >= Release(6, 8)) add("UpdateHostKeys=no");
   if (release >= Release(7, 2)) add("AddKeysToAgent=no");
   if (release >= Release(7, 6)) add("RemoteCommand=none");
+  // It would put a file and a function in front of what -v says.
+  if (release >= Release(8, 5)) add("LogVerbose=none");
   if (release >= Release(8, 7)) {
     add("ForkAfterAuthentication=no");
     add("StdinNull=no");
@@ -216,20 +219,6 @@ Words SessionOptions(const Facts& facts, const Precautions& precautions) {
 }
 
 }  // namespace
-
-int OpenSshRelease(const std::string& version) {
-  // "OpenSSH_9.2p1 Debian-2", "OpenSSH_for_Windows_9.5p1"
-  const std::size_t begin = version.find_first_of("0123456789");
-  if (!version.starts_with("OpenSSH_") || begin == std::string::npos) return 0;
-  int major = 0;
-  int minor = 0;
-  const char* const end = version.data() + version.size();
-  const auto dot = std::from_chars(version.data() + begin, end, major);
-  if (dot.ptr == end || *dot.ptr != '.') return 0;
-  if (std::from_chars(dot.ptr + 1, end, minor).ec != std::errc()) return 0;
-  if (major > 99 || minor > 99) return 0;
-  return Release(major, minor);
-}
 
 std::vector<std::string> SplitPaths(const std::vector<std::string>& values) {
   std::vector<std::string> paths;

@@ -10,10 +10,6 @@
 
 namespace agentdoctor {
 
-/// 902 for "OpenSSH_9.2p1", 0 if it can't be read; compare with Release(9, 2).
-int OpenSshRelease(const std::string& version);
-constexpr int Release(int major, int minor) { return major * 100 + minor; }
-
 /// The files of a value of `ssh -G`, which prints several on one line, with
 /// blanks inside unquoted: a word that can't begin a path continues the one
 /// before it.

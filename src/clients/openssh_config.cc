@@ -8,6 +8,7 @@
 
 #include "agentdoctor/ssh_options.h"
 #include "clients/openssh_config_lines.h"
+#include "clients/openssh_messages.h"
 #include "system/text.h"
 
 namespace agentdoctor {
@@ -563,11 +564,14 @@ std::vector<OtherAlias> FindOtherAliases(const AppliedLines& applied,
   return aliases;
 }
 
-/// "9.2p1" as ssh says it in its first line.
+/// "OpenSSH_9.2p1" as ssh says it in its first line.
 std::string VersionOf(std::string_view trace) {
-  for (const std::string& line : SplitLines(trace.substr(0, 4096)))
-    if (line.starts_with("OpenSSH_"))
-      return line.substr(0, line.find_first_of(", "));
+  for (const std::string& line : SplitLines(trace.substr(0, 4096))) {
+    const Message* const message = FindMessage(line);
+    if (!message || message->says != Says::kOwnVersion) continue;
+    const std::string version = line.substr(line.find("OpenSSH_"));
+    return version.substr(0, version.find_first_of(", "));
+  }
   return {};
 }
 
@@ -636,16 +640,16 @@ ConfigError ReadError(
     if (IsNoise(line)) continue;
     if (auto error = ReadPlacedError(text)) {
       // What is bad about it stands in the line before.
-      if (error->message == "Bad Match condition" && !before.empty())
+      if (error->message == refusal::kBadCondition && !before.empty())
         error->message = before;
       return *error;
     }
     for (const std::string_view start :
-         {"Bad owner or permissions on ", "Can't open user config file "}) {
+         {refusal::kBadOwner, refusal::kCannotOpen}) {
       if (!text.starts_with(start)) continue;
       ConfigError error{std::string(text), {}, 0};
       error.file = text.substr(start.size());
-      if (start.starts_with("Can't"))
+      if (start == refusal::kCannotOpen)
         error.file.resize(std::min(error.file.rfind(": "), error.file.size()));
       return error;
     }
@@ -711,19 +715,18 @@ ProcessResult RunDashG(Place& place, const Request& request, Milliseconds limit,
 /// ssh from failing for the reason for which it has just failed.
 bool Help(const ProcessResult& result, Aid& aid) {
   if (result.end != ProcessEnd::kExited || result.status != 255) return false;
-  const auto says = [&](const char* message) {
+  const auto says = [&](std::string_view message) {
     return result.err.find(message) != std::string::npos;
   };
   // ExitOnForwardFailure yes, and ForwardAgent names a path that does not exist
   // (8.5): a fault of that path.
-  if (aid.options.empty() && says("Cannot forward agent socket path")) {
+  if (aid.options.empty() && says(refusal::kCannotForward)) {
     aid.options = {"-o", "ExitOnForwardFailure=no"};
     return true;
   }
   // ForkAfterAuthentication yes: with a remote command, as in the session, it
   // is in order.  Only then: beside RemoteCommand one is an error.
-  if (aid.remote_command.empty() &&
-      says("Cannot fork into background without a command")) {
+  if (aid.remote_command.empty() && says(refusal::kCannotFork)) {
     aid.remote_command = {"true"};
     return true;
   }
@@ -732,7 +735,6 @@ bool Help(const ProcessResult& result, Aid& aid) {
 
 /// Why there is no answer, or nothing if ssh ended by itself.
 std::optional<std::string> WhyNoAnswer(const ProcessResult& result) {
-  constexpr std::string_view kExecuting = "Executing command: '";
   switch (result.end) {
     case ProcessEnd::kExited:
       return std::nullopt;
@@ -741,12 +743,12 @@ std::optional<std::string> WhyNoAnswer(const ProcessResult& result) {
     case ProcessEnd::kLost:
       return result.error;
     case ProcessEnd::kTimedOut: {
-      const std::size_t at = result.err.rfind(kExecuting);
+      const std::size_t at = result.err.rfind(trace::kExecuting);
       if (at == std::string::npos ||
-          result.err.find("command returned status", at) != std::string::npos)
+          result.err.find(trace::kReturned, at) != std::string::npos)
         return "ssh -G did not end in time";
       const std::string_view command =
-          std::string_view(result.err).substr(at + kExecuting.size());
+          std::string_view(result.err).substr(at + trace::kExecuting.size());
       return "ssh -G did not end in time; it waits for the command of a "
              "`Match exec` line: " +
              CommandShape(command.substr(

@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "clients/openssh_messages.h"
 #include "system/text.h"
 
 namespace agentdoctor {
@@ -194,42 +195,42 @@ std::vector<Event> ReadEvents(std::string_view trace) {
     // What a Match exec command writes to standard error is no message of
     // this ssh (it may be another ssh -v).
     if (in_command) {
-      in_command = !message.starts_with("command returned status ");
+      in_command = !message.starts_with(trace::kReturned);
       continue;
     }
-    if (message.starts_with("Executing command: '")) {
+    if (message.starts_with(trace::kExecuting)) {
       in_command = true;
       continue;
     }
 
-    constexpr std::string_view kReading = "Reading configuration data ";
     Event event;
     std::string_view rest;
-    if (message.starts_with(kReading)) {
+    if (message.starts_with(trace::kReading)) {
       event.kind = Event::Kind::kRead;
-      event.file = Unvis(message.substr(kReading.size()));
+      event.file = Unvis(message.substr(trace::kReading.size()));
       events.push_back(std::move(event));
-    } else if (message.starts_with("checking match for '")) {
+    } else if (message.starts_with(trace::kChecking)) {
       match.emplace();
       match->kind = Event::Kind::kMatch;
-    } else if (message == "match found" || message == "match not found") {
+    } else if (message == trace::kFound || message == trace::kNotFound) {
       if (!match) continue;
-      match->holds = message == "match found";
+      match->holds = message == trace::kFound;
       events.push_back(std::move(*match));
       match.reset();
-    } else if (match && (ReadPlaced(message, ": matched '", event, rest) ||
-                         ReadPlaced(message, ": not matched '", event, rest))) {
+    } else if (match &&
+               (ReadPlaced(message, trace::kMatched, event, rest) ||
+                ReadPlaced(message, trace::kNotMatched, event, rest))) {
       match->file = std::move(event.file);
       match->line = event.line;
-    } else if (ReadPlaced(message, ": Applying options for ", event, rest)) {
+    } else if (ReadPlaced(message, trace::kApplying, event, rest)) {
       event.kind = Event::Kind::kApply;
       event.what = Unvis(rest);
       events.push_back(std::move(event));
-    } else if (ReadPlaced(message, ": Including file ", event, rest)) {
+    } else if (ReadPlaced(message, trace::kIncluding, event, rest)) {
       // " depth 0 (parse only)"; whether it counts is known from the block
       // that the Include line stands in.
       event.kind = Event::Kind::kInclude;
-      event.what = Unvis(rest.substr(0, rest.rfind(" depth ")));
+      event.what = Unvis(rest.substr(0, rest.rfind(trace::kDepth)));
       events.push_back(std::move(event));
     }
   }

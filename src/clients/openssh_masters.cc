@@ -9,6 +9,7 @@
 
 #include "clients/master_process.h"
 #include "clients/openssh_command.h"
+#include "clients/openssh_messages.h"
 #include "system/file.h"
 #include "system/socket.h"
 #include "system/text.h"
@@ -21,11 +22,10 @@ constexpr Milliseconds kThere{2000};
 
 /// The pid in "Master running (pid=6192)".
 std::optional<std::int64_t> RunningPid(const std::string& text) {
-  constexpr std::string_view kRunning = "Master running (pid=";
-  const std::size_t at = text.find(kRunning);
+  const std::size_t at = text.find(kMasterRunning);
   if (at == std::string::npos) return std::nullopt;
   std::int64_t pid = 0;
-  const char* const begin = text.data() + at + kRunning.size();
+  const char* const begin = text.data() + at + kMasterRunning.size();
   if (std::from_chars(begin, text.data() + text.size(), pid).ec != std::errc())
     return std::nullopt;
   return pid;

@@ -16,204 +16,14 @@ constexpr std::size_t kAnnounced = 64;
 constexpr std::size_t kOffers = 100;
 constexpr std::string_view kOfferRefused = "key offered and refused: ";
 
-/// What a line of ssh means.
-enum class Says {
-  kNoise,          ///< of -v, or about what only our own options cause
-  kConnecting,     ///< a connection of its own begins
-  kProxy,          ///< ... through a ProxyCommand
-  kGreeting,       ///< a line in front of the server's version
-  kServerVersion,  ///< rest: the server's software
-  kAcceptsKey,     ///< rest: the key
-  kAuthenticated,  ///< the rest may name the method
-  kMethod,         ///< rest: the method, and ")."
-  kKeyTried,       ///< the accepted key's private half was at hand
-  kOffersKey,      ///< rest: the key
-  kTriesFile,      ///< rest: a file that may be a key
-  kAgentKeys,      ///< rest: how many the agent has for this server
-  kNoAgentKeys,    ///< none
-  kSignsNothing,   ///< why no signature was made
-  kPartial,        ///< one method of several worked
-  kGoesOn,         ///< what was tried did not, or not alone, let us in
-  kAsksPerson,
-  kMasterSession,  ///< the session goes through a master
-  kFallback,       ///< the live master was not used
-  kRequested,      ///< agent forwarding was requested
-  kCommandSent,    ///< the session begins
-  kServerDebug,    ///< rest: a message of sshd's
-  kDisabledByHostKey,
-  kHostKeyChanged,
-  kHostKeyRefused,  ///< the line says for which host
-  kVerification,    ///< the last word about a host key
-  kDenied,
-  kConnectFailed,  ///< "ssh: connect to host H port P: <errno text>"
-  kJumpFailed,     ///< the jump host could not reach the next one
-  kLost,           ///< the connection ended; something else may say why
-  kFault,          ///< `code` says which
-};
-
-enum class At { kStart, kAnywhere };
-
-struct Text {
-  At at;
-  std::string_view text;
-  Says says;
-  std::string_view code = {};
-};
-
-// Every text of ssh that is read, in the order in which they are tried.  The
-// releases are those whose source has the text; no number: all since 7.4.
-constexpr std::array kTexts = {
-    // log.c, ssh.c; "Authenticated" is no debug message since 4.x
-    Text{At::kStart, "debug1: Remote protocol version ", Says::kServerVersion},
-    // kex.c; before 8.0 by sshconnect.c, without "banner line N"
-    Text{At::kStart, "debug1: kex_exchange_identification: banner line ",
-         Says::kGreeting},
-    Text{At::kStart, "debug1: ssh_exchange_identification: ", Says::kGreeting},
-    Text{At::kStart, "debug1: Connecting to ", Says::kConnecting},
-    Text{At::kStart, "debug1: Executing proxy command: ", Says::kProxy},
-    Text{At::kStart, "debug1: Executing proxy dialer command: ", Says::kProxy},
-
-    // sshconnect2.c.  Since 8.0 the identity as in "Offering public key",
-    // before: "pkalg ssh-ed25519 blen 51".
-    Text{At::kStart, "debug1: Server accepts key: ", Says::kAcceptsKey},
-    Text{At::kStart, "debug1: Offering public key: ", Says::kOffersKey},
-    // ... of which no public half is known, if it is there at all
-    Text{At::kStart, "debug1: Trying private key: ", Says::kTriesFile},
-    // 8.9+
-    Text{At::kStart, "debug1: get_agent_identities: agent returned ",
-         Says::kAgentKeys},
-    Text{At::kStart,
-         "debug1: get_agent_identities: ssh_fetch_identitylist: agent contains "
-         "no identities",
-         Says::kNoAgentKeys},
-    // <= 8.5: the method stands here, and not in "Authenticated to"
-    Text{At::kStart, "debug1: Authentication succeeded (", Says::kMethod},
-    // <= 8.5; then: `Authenticated using "publickey" with partial success.`
-    Text{At::kStart, "Authenticated with partial success.", Says::kPartial},
-    Text{At::kStart, "Authenticated using ", Says::kPartial},
-    Text{At::kStart, "Authenticated to ", Says::kAuthenticated},
-    Text{At::kStart, "sign_and_send_pubkey: signing failed", Says::kKeyTried},
-    // 7.7+
-    Text{At::kStart, "sign_and_send_pubkey: no mutual signature",
-         Says::kSignsNothing},
-    Text{At::kAnywhere, " returned incorrect signature type",
-         Says::kSignsNothing},
-    Text{At::kStart,
-         "debug1: Authentications that can continue: ", Says::kGoesOn},
-    // 8.2+, where standard error is a terminal or with -v -v -v
-    Text{At::kStart, "Confirm user presence for key ", Says::kAsksPerson},
-    Text{At::kStart, "debug1: Next authentication method: password",
-         Says::kAsksPerson},
-    Text{At::kStart, "debug1: Next authentication method: keyboard-interactive",
-         Says::kAsksPerson},
-    Text{At::kStart, "debug1: read_passphrase: can't open /dev/tty",
-         Says::kAsksPerson},
-
-    // mux.c; function names in front, by __func__ (<= 8.4) and debug_f()
-    Text{At::kStart, "debug1: mux_client_request_session: master session id: ",
-         Says::kMasterSession},
-    Text{At::kStart, "mux_client_request_session: session request failed: ",
-         Says::kFallback},
-    Text{At::kStart, "mux_client_request_session: read from master failed",
-         Says::kFallback},
-    Text{At::kStart, "Master refused session request: ", Says::kFallback},
-    Text{At::kStart, "Control socket connect(", Says::kFallback},
-    Text{At::kAnywhere, "already exists, disabling multiplexing",
-         Says::kFallback},
-    // 9.4+ (before, ssh waits for ever)
-    Text{At::kStart, "muxclient: master hello exchange failed",
-         Says::kFallback},
-    Text{At::kStart, "mux_client_hello_exchange: ", Says::kFallback},
-
-    // clientloop.c: <= 10.2, then 10.3+
-    Text{At::kStart, "debug1: Requesting authentication agent forwarding.",
-         Says::kRequested},
-    Text{At::kStart, "debug1: Requesting agent forwarding on channel ",
-         Says::kRequested},
-    Text{At::kStart, "debug1: Sending command: ", Says::kCommandSent},
-    Text{At::kStart, "debug1: Remote: ", Says::kServerDebug},
-
-    // sshconnect.c: host keys
-    Text{At::kStart, "Agent forwarding is disabled to avoid man-in-the-middle",
-         Says::kDisabledByHostKey},
-    Text{At::kAnywhere, "WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!",
-         Says::kHostKeyChanged},
-    Text{At::kAnywhere, "WARNING: REVOKED HOST KEY DETECTED!",
-         Says::kHostKeyChanged},
-    Text{At::kAnywhere, "and you have requested strict checking.",
-         Says::kHostKeyRefused},
-    Text{At::kStart, "Host key verification failed.", Says::kVerification},
-
-    // ssh.c, sshconnect.c, packet.c: why there is no connection
-    Text{At::kStart, "ssh: Could not resolve hostname ", Says::kFault,
-         "name-not-resolved"},
-    Text{At::kStart, "ssh: connect to host ", Says::kConnectFailed},
-    Text{At::kStart, "Connection timed out during banner exchange",
-         Says::kFault, "connection-timeout"},
-    Text{At::kAnywhere, ": Permission denied (", Says::kDenied},
-    // <= 7.6
-    Text{At::kStart, "Permission denied (", Says::kDenied},
-    Text{At::kAnywhere, "Too many authentication failures", Says::kFault,
-         "authentication-failed"},
-    Text{At::kStart, "Unable to negotiate with ", Says::kFault,
-         "protocol-mismatch"},
-    Text{At::kStart, "Bad remote protocol version identification", Says::kFault,
-         "protocol-mismatch"},
-    Text{At::kStart, "Protocol major versions differ", Says::kFault,
-         "protocol-mismatch"},
-    Text{At::kAnywhere, "banner line contains invalid characters", Says::kFault,
-         "protocol-mismatch"},
-    Text{At::kAnywhere, "No SSH version received in first ", Says::kFault,
-         "protocol-mismatch"},
-    Text{At::kStart, "Received disconnect from ", Says::kFault,
-         "connection-lost"},
-    Text{At::kStart, "Timeout, server ", Says::kFault, "connection-lost"},
-
-    // The inner ssh of a jump, in front of the outer's own last words.
-    Text{At::kStart, "stdio forwarding failed", Says::kJumpFailed},
-    Text{At::kStart, "Stdio forwarding request failed: ", Says::kJumpFailed},
-    Text{At::kAnywhere, ": open failed: ", Says::kJumpFailed},
-    Text{At::kStart, "jumphost loop via ", Says::kFault, "proxy-failed"},
-
-    // 7.x: ssh_exchange_identification
-    Text{At::kStart, "kex_exchange_identification: ", Says::kLost},
-    Text{At::kStart, "ssh_exchange_identification: ", Says::kLost},
-    Text{At::kStart, "banner exchange: ", Says::kLost},
-    Text{At::kStart, "Connection closed by ", Says::kLost},
-    Text{At::kStart, "Connection reset by ", Says::kLost},
-    Text{At::kStart, "Connection to ", Says::kLost},
-    Text{At::kStart, "Disconnected from ", Says::kLost},
-    Text{At::kStart, "ssh_dispatch_run_fatal: ", Says::kLost},
-    Text{At::kStart, "client_loop: send disconnect: ", Says::kLost},
-    Text{At::kStart, "Read from remote host ", Says::kLost},
-
-    Text{At::kStart, "debug", Says::kNoise},
-    Text{At::kStart, "OpenSSH_", Says::kNoise},
-    Text{At::kStart, "Transferred: sent ", Says::kNoise},
-    Text{At::kStart, "Bytes per second: sent ", Says::kNoise},
-    Text{At::kStart, "Killed by signal 1", Says::kNoise},
-    // ... of our own file, which goes with us
-    Text{At::kStart, "Warning: Permanently added ", Says::kNoise},
-    // ... without GSSAPI
-    Text{At::kStart, "command-line line 0: Unsupported option", Says::kNoise},
-};
-
 // What strerror() says after "ssh: connect to host H port P: ".
 constexpr std::array<std::pair<std::string_view, std::string_view>, 3>
     kConnectErrors = {{{"refused", "connection-refused"},
                        {"timed out", "connection-timeout"},
                        {"", "network-unreachable"}}};
 
-const Text* Find(std::string_view line) {
-  const auto found = std::ranges::find_if(kTexts, [line](const Text& text) {
-    return text.at == At::kStart ? line.starts_with(text.text)
-                                 : line.find(text.text) != line.npos;
-  });
-  return found == kTexts.end() ? nullptr : &*found;
-}
-
-/// What sshd says in place of its version to those it has no time for (sshd.c:
-/// MaxStartups, since 9.8 PerSourcePenalties).
+/// What sshd says in place of its version to those it has no time for (sshd.c):
+/// MaxStartups from 8.2 to 9.7; since 9.8 that and PerSourcePenalties.
 bool IsSshdsGreeting(std::string_view greeting) {
   return greeting.starts_with("Exceeded MaxStartups") ||
          greeting.starts_with("Not allowed at this time");
@@ -236,6 +46,44 @@ std::string_view KeyOf(std::string_view identity) {
   return identity;
 }
 
+/// A key as ssh names it.
+OfferedKey ReadOffer(std::string_view identity) {
+  const auto is_print = [](std::string_view word) {
+    return word.starts_with("SHA256:") || word.starts_with("MD5:");
+  };
+  OfferedKey offer;
+  std::string_view key = KeyOf(identity);
+  std::string_view file = identity.substr(0, identity.size() - key.size());
+  const std::size_t space = key.find(' ');
+  if (space == key.npos || !is_print(key.substr(space + 1))) {
+    offer.file = ValidUtf8(identity);
+    return offer;
+  }
+  offer.type = ValidUtf8(key.substr(0, space));
+  key.remove_prefix(space + 1);
+  const std::size_t end = std::min(key.find(' '), key.size());
+  offer.fingerprint = ValidUtf8(key.substr(0, end));
+  // Up to 7.8 the file comes last, and whose the key is is not said.
+  if (file.empty() && end < key.size())
+    file = key.substr(end + 1);
+  else
+    offer.from_agent = key.ends_with(" agent");
+  offer.file = ValidUtf8(Trim(file));
+  return offer;
+}
+
+/// The length of the longest group that stands at the end twice.
+template <typename Item>
+std::size_t RepeatedAtEnd(const std::vector<Item>& items) {
+  for (std::size_t length = items.size() / 2; length > 0; --length) {
+    const auto group = items.end() - static_cast<std::ptrdiff_t>(length);
+    if (std::equal(group, items.end(),
+                   group - static_cast<std::ptrdiff_t>(length)))
+      return length;
+  }
+  return 0;
+}
+
 bool HasWord(std::string_view text, std::string_view word) {
   for (std::size_t at = text.find(word); at != text.npos;
        at = text.find(word, at + 1))
@@ -249,11 +97,12 @@ void TranscriptReader::Line(std::string_view line) {
   line = line.substr(0, kLineLength);
   if (line.ends_with('\r')) line.remove_suffix(1);
   last_line_ = line;
-  const Text* text = Find(line);
+  const Message* const text = FindMessage(line);
   const Says says = text ? text->says : Says::kNoise;
   const bool message =
-      !text || !(says == Says::kNoise || line.starts_with("debug") ||
-                 line.starts_with("Authenticated "));
+      !text ||
+      !(says == Says::kNoise || says == Says::kOwnVersion ||
+        line.starts_with("debug") || line.starts_with("Authenticated "));
   if (message && !line.empty() && transcript_.messages.size() < kMessages)
     transcript_.messages.push_back(ValidUtf8(line));
 
@@ -273,15 +122,25 @@ void TranscriptReader::Line(std::string_view line) {
       through_proxy_ = true;
       break;
     case Says::kGreeting:
-      if (greeting_.empty())
-        greeting_ =
-            ValidUtf8(text->text.ends_with("line ") ? After(rest, ": ") : rest);
+      if (greeting_.empty()) greeting_ = ValidUtf8(rest);
+      break;
+    case Says::kGreetingLine:
+      if (greeting_.empty()) greeting_ = ValidUtf8(After(rest, ": "));
       break;
     case Says::kServerVersion:
       BeginConnection(After(line, "remote software version "));
       break;
     case Says::kAcceptsKey:
-      AcceptKey(rest);
+      AcceptKey(KeyOf(rest));
+      break;
+    case Says::kAcceptsKind:
+      // What it offered last is what the server speaks of.
+      AcceptKey(offered_.empty() ? std::string(rest) : offered_);
+      break;
+    case Says::kAcceptsPrint:
+      if (!offers_.empty() && offers_.back().accepted &&
+          offers_.back().fingerprint.empty())
+        offers_.back().fingerprint = ValidUtf8(rest);
       break;
     case Says::kMethod:
       Authenticate(rest.substr(0, rest.find(')')));
@@ -291,9 +150,23 @@ void TranscriptReader::Line(std::string_view line) {
       Authenticate(method.substr(0, method.find('"')));
       break;
     }
-    case Says::kOffersKey:
-      OfferKey(rest);
+    case Says::kKnowsKey:
+      // The file name may contain anything, but not behind the last " (0x".
+      if (agent_files_.size() < kOffers && rest.ends_with(", agent"))
+        agent_files_.emplace_back(rest.substr(0, rest.rfind(" (0x")));
       break;
+    case Says::kOffersKey:
+      OfferKey(ReadOffer(rest), KeyOf(rest));
+      break;
+    case Says::kOffersKind: {
+      const std::size_t type = rest.find(" public key: ");
+      if (type == rest.npos) break;
+      const std::string_view file = After(rest, " public key: ");
+      OfferKey(
+          {.type = ValidUtf8(rest.substr(0, type)), .file = ValidUtf8(file)},
+          std::string(rest.substr(0, type)) + ' ' + std::string(file));
+      break;
+    }
     case Says::kTriesFile:
       tried_file_ = ValidUtf8(rest);
       break;
@@ -402,6 +275,7 @@ void TranscriptReader::Line(std::string_view line) {
       break;
     }
     case Says::kNoise:
+    case Says::kOwnVersion:
       break;
   }
   // What a ProxyCommand says before it ends is the reason that it ended.
@@ -437,10 +311,12 @@ void TranscriptReader::BeginConnection(std::string_view version) {
   transcript_.auth_method.clear();
   transcript_.key_options.clear();
   announced_.clear();
+  told_.clear();
   partial_ = false;
   offered_.clear();
   refused_.clear();
   offers_.clear();
+  agent_files_.clear();
   agent_keys_.reset();
   tried_file_.clear();
   signing_failure_.clear();
@@ -464,39 +340,26 @@ void TranscriptReader::RefuseKey() {
   offered_.clear();
 }
 
-void TranscriptReader::OfferKey(std::string_view identity) {
-  const std::string_view key = KeyOf(identity);
-  offered_ = key;
+void TranscriptReader::OfferKey(OfferedKey offer, std::string_view name) {
+  offered_ = name;
   tried_file_.clear();
   if (offers_.size() == kOffers) return;
-  OfferedKey offer;
-  offer.file =
-      ValidUtf8(Trim(identity.substr(0, identity.size() - key.size())));
-  const std::size_t space = key.find(' ');
-  if (offer.file.empty() || space == key.npos) {
-    offer.file = ValidUtf8(identity);
-  } else {
-    const std::string_view print = key.substr(space + 1);
-    offer.type = ValidUtf8(key.substr(0, space));
-    offer.fingerprint = ValidUtf8(print.substr(0, print.find(' ')));
-    offer.from_agent = print.ends_with(" agent");
-  }
+  if (std::ranges::find(agent_files_, offer.file) != agent_files_.end())
+    offer.from_agent = true;
   offers_.push_back(std::move(offer));
 }
 
-void TranscriptReader::AcceptKey(std::string_view identity) {
-  identity = KeyOf(identity);
+void TranscriptReader::AcceptKey(std::string_view key) {
   // ssh offers one key at a time.
   if (!offers_.empty()) offers_.back().accepted = true;
-  transcript_.accepted_key = ValidUtf8(identity);
+  transcript_.accepted_key = ValidUtf8(key);
   key_tried_ = false;
-  const std::string_view type = identity.substr(0, identity.find(" SHA256:"));
-  // "ED25519-CERT", "pkalg ssh-ed25519-cert-v01@openssh.com blen 400"
+  const std::string_view type = key.substr(0, key.find(' '));
+  // "ED25519-CERT", or an algorithm: "ssh-ed25519-cert-v01@openssh.com"
   transcript_.accepted_certificate =
-      type.ends_with("-CERT") || identity.find("-cert-v0") != identity.npos;
+      type.ends_with("-CERT") || type.find("-cert-v0") != type.npos;
   // ssh says nothing while a security key waits to be touched.
-  if (type.find("-SK") != type.npos || identity.find("sk-ssh-") == 0 ||
-      identity.find(" sk-") != identity.npos)
+  if (type.find("-SK") != type.npos)
     AskPerson("touch your security key: " + transcript_.accepted_key);
 }
 
@@ -511,38 +374,33 @@ void TranscriptReader::Authenticate(std::string_view method) {
 }
 
 void TranscriptReader::HearServer(std::string_view text) {
-  constexpr std::string_view kOptions = ": key options:";
-  constexpr std::string_view kListener = "Agent forwarding disabled: ";
-  if (const std::size_t at = text.find(kOptions); at != text.npos) {
-    // sshd 7.7+.  `expires` is glued to the word before it.
-    const std::string_view options = text.substr(at + kOptions.size());
-    if (announced_.size() < kAnnounced)
+  const ServerMessage* const message = FindServerMessage(text);
+  if (!message) return;
+  switch (message->says) {
+    case ServerSays::kKeyOptions: {
+      // `expires` is glued to the word before it.
+      const std::size_t at = text.find(message->text);
+      const std::string_view options = text.substr(at + message->text.size());
+      if (announced_.size() == kAnnounced) return;
       announced_.push_back(
           {.source = ValidUtf8(text.substr(0, at)),
            .options = ValidUtf8(Trim(options)),
            .agent_forwarding = HasWord(options, "agent-forwarding"),
            .forced_command = HasWord(options, "command")});
-    UpdateKeyOptions();
-  } else if (text.starts_with(kListener) ||
-             text.starts_with("Agent forwarding not supported")) {
-    // 10.1+: "couldn't create listener socket"; before: "mkdtemp() failed:
-    // ...". Windows, 7.7 to 7.9: "Agent forwarding not supported yet in
-    // Windows".
-    transcript_.listener_failure = ValidUtf8(text);
-  } else if (text == "Key is restricted." || text == "Forced command." ||
-             text == "Agent forwarding disabled." ||
-             text == "Agent forwarding enabled.") {
-    // sshd <= 7.6 speaks of each option by itself, and only of the unusual.
-    if (transcript_.key_options.empty())
-      transcript_.key_options.push_back({.agent_forwarding = true});
-    KeyOptions& options = transcript_.key_options.front();
-    if (!options.options.empty()) options.options += ' ';
-    if (options.options.size() < kLineLength)
-      options.options += ValidUtf8(text);
-    if (text == "Forced command.")
-      options.forced_command = true;
-    else
-      options.agent_forwarding = text.ends_with("enabled.");
+      UpdateKeyOptions();
+      break;
+    }
+    case ServerSays::kListenerFailed:
+      transcript_.listener_failure = ValidUtf8(text);
+      break;
+    case ServerSays::kRestricted:
+    case ServerSays::kForcedCommand:
+    case ServerSays::kForwardingOff:
+    case ServerSays::kForwardingOn:
+      if (told_.size() == kAnnounced) return;
+      told_.push_back(message);
+      UpdateToldOptions();
+      break;
   }
 }
 
@@ -554,12 +412,7 @@ void TranscriptReader::HearServer(std::string_view text) {
 // without a query, and the last line counts with its companion.
 void TranscriptReader::UpdateKeyOptions() {
   const std::size_t size = announced_.size();
-  std::size_t group = 0;
-  for (std::size_t length = size / 2; length > 0 && group == 0; --length)
-    if (std::equal(announced_.end() - static_cast<std::ptrdiff_t>(length),
-                   announced_.end(),
-                   announced_.end() - static_cast<std::ptrdiff_t>(2 * length)))
-      group = length;
+  std::size_t group = RepeatedAtEnd(announced_);
   if (group == 0) {
     group = 1;
     const auto companions = [this](std::size_t one, std::size_t other) {
@@ -577,6 +430,26 @@ void TranscriptReader::UpdateKeyOptions() {
     if (std::ranges::find(transcript_.key_options, announced_[i]) ==
         transcript_.key_options.end())
       transcript_.key_options.push_back(announced_[i]);
+}
+
+// Up to 7.6 sshd says nothing of a key without options.  So what was told once
+// is of a key that was asked about and not used, unless the one in use was not
+// asked about.
+void TranscriptReader::UpdateToldOptions() {
+  std::size_t group = RepeatedAtEnd(told_);
+  if (group == 0 && transcript_.accepted_key.empty()) group = told_.size();
+  transcript_.key_options.clear();
+  if (group == 0) return;
+  KeyOptions options{.agent_forwarding = true};
+  for (std::size_t i = told_.size() - group; i < told_.size(); ++i) {
+    if (!options.options.empty()) options.options += ' ';
+    options.options += told_[i]->text;
+    if (told_[i]->says == ServerSays::kForcedCommand)
+      options.forced_command = true;
+    else
+      options.agent_forwarding = told_[i]->says == ServerSays::kForwardingOn;
+  }
+  transcript_.key_options.push_back(std::move(options));
 }
 
 void TranscriptReader::BlameHostKey(std::string_view line) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "agentdoctor/facts.h"
+#include "clients/openssh_messages.h"
 
 namespace agentdoctor {
 
@@ -40,8 +41,8 @@ class TranscriptReader {
 
  private:
   void BeginConnection(std::string_view version);
-  void OfferKey(std::string_view identity);
-  void AcceptKey(std::string_view identity);
+  void OfferKey(OfferedKey offer, std::string_view name);
+  void AcceptKey(std::string_view key);
   void RefuseKey();
   void JudgeTriedFile(bool accepted);
   void Authenticate(std::string_view method);
@@ -51,10 +52,13 @@ class TranscriptReader {
   void Blame(std::string code, std::string_view line);
   void AskPerson(std::string_view line);
   void UpdateKeyOptions();
+  void UpdateToldOptions();
 
   Transcript transcript_;
   /// All options that the server announced on this connection, in order.
   std::vector<KeyOptions> announced_;
+  /// The same of a server up to 7.6.
+  std::vector<const ServerMessage*> told_;
   std::optional<TransportFault> fault_;
   /// What the end of a connection means if nothing else explains it.
   std::optional<TransportFault> weak_fault_;
@@ -67,6 +71,8 @@ class TranscriptReader {
   std::string offered_;      ///< the key that the server has not judged yet
   std::vector<std::string> refused_;
   std::vector<OfferedKey> offers_;
+  /// The names of the agent's keys, from an ssh that does not say it later.
+  std::vector<std::string> agent_files_;
   std::string tried_file_;
   std::optional<int> agent_keys_;
   std::string signing_failure_;

@@ -22,6 +22,7 @@ next_hop_options() {
   [ "$release" -ge 608 ] && neutral="$neutral -o UpdateHostKeys=no -o FingerprintHash=sha256"
   [ "$release" -ge 702 ] && neutral="$neutral -o AddKeysToAgent=no"
   [ "$release" -ge 706 ] && neutral="$neutral -o RemoteCommand=none"
+  [ "$release" -ge 805 ] && neutral="$neutral -o LogVerbose=none"
   [ "$release" -ge 807 ] && neutral="$neutral -o ForkAfterAuthentication=no -o StdinNull=no"
   # Up to 8.3 ssh makes ~/.ssh, unless it is told which configuration to read.
   if [ "$release" -lt 804 ] && [ -d "$HOME" ]; then
@@ -123,7 +124,7 @@ next_hop() {
   login=
   still_here
   seconds=$patience
-  [ "$not_tried" ] || login=$({ limit ssh -v -T $neutral "$@" -- "$hop" 2>&1; printf "\n=$?"; } | head -c "$most")
+  [ "$not_tried" ] || login=$({ limit ssh "$verbose" -T $neutral "$@" -- "$hop" 2>&1; printf "\n=$?"; } | head -c "$most")
   put hop "$hop" hop_version "$version" hop_config "$values" hop_lines "$config_lines"
   put hop_master "$master" hop_not_tried "$not_tried"
   put_long hop_login "$login"
@@ -179,6 +180,9 @@ next_hops() {
       release=$((${major%%.*} * 100 + $minor)) ;;
   esac
   next_hop_options
+  # Up to 7.8 only this says which keys are the agent's.
+  verbose=-v
+  [ "$release" -lt 709 ] && verbose=-vv
   config_lines=$(limit grep -niE "^[[:space:]]*(identitiesonly|identityagent|pubkeyauthentication)[[:space:]=]" /dev/null "$HOME/.ssh/config" /etc/ssh/ssh_config /etc/ssh/ssh_config.d/*.conf)
   # The whole answer has to stay below what the near side reads.
   most=$((65536 / $#))

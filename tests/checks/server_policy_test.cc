@@ -100,6 +100,22 @@ TEST(ServerPolicy, DoesNotLockOutTheKeysOfDropbear) {
             std::string::npos);
 }
 
+TEST(ServerPolicy, IsNotProvenWhereAnOldServerIsSilentAboutCertificates) {
+  Facts facts = StaleMasterFacts();
+  Control& control = *facts.link.control.get();
+  control.granted = false;
+  control.transcript.key_options.clear();
+  control.transcript.accepted_certificate = true;
+  for (const auto& [version, certainty] :
+       {std::pair{"OpenSSH_7.4", Certainty::kLikely},
+        {"OpenSSH_7.7", Certainty::kProven}}) {
+    control.transcript.server_version = version;
+    const Answer answer = AskServer(facts);
+    ASSERT_EQ(Codes(answer), Strings{"server-denies-forwarding"});
+    EXPECT_EQ(answer.findings[0].certainty, certainty) << version;
+  }
+}
+
 TEST(ServerPolicy, IsProvenByTheServersOwnAnswer) {
   Facts facts = StaleMasterFacts();
   facts.link.control.get()->granted = false;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <string>
 
+#include "agentdoctor/openssh_release.h"
 #include "system/process.h"
 
 namespace agentdoctor {
@@ -52,6 +53,11 @@ TEST(OpenSshRelease, IsReadFromTheVersion) {
   EXPECT_EQ(OpenSshRelease("OpenSSH_9.2p1"), Release(9, 2));
   EXPECT_EQ(OpenSshRelease("OpenSSH_10.5p1 Debian-1"), Release(10, 5));
   EXPECT_EQ(OpenSshRelease("OpenSSH_for_Windows_9.5p1"), Release(9, 5));
+  EXPECT_EQ(OpenSshRelease("OpenSSH_9.9p2, LibreSSL 3.3.6"), Release(9, 9));
+  EXPECT_EQ(OpenSshRelease("OpenSSH_10.0p2 Debian-5"), Release(10, 0));
+  EXPECT_EQ(OpenSshRelease("OpenSSH_7.4"), Release(7, 4));
+  EXPECT_EQ(OpenSshRelease("OpenSSH_9"), 0);
+  EXPECT_EQ(OpenSshRelease("OpenSSH_123.4"), 0);
   EXPECT_EQ(OpenSshRelease("Sun_SSH_2.2"), 0);
   EXPECT_EQ(OpenSshRelease("OpenSSH_"), 0);
   EXPECT_EQ(OpenSshRelease(""), 0);
@@ -86,6 +92,8 @@ TEST(SessionCommand, GivesNoOptionThatTheReleaseDoesNotKnow) {
     EXPECT_FALSE(has("OpenSSH_8.6p1", option)) << option;
     EXPECT_TRUE(has("OpenSSH_8.7p1", option)) << option;
   }
+  EXPECT_FALSE(has("OpenSSH_8.4p1", "LogVerbose=none"));
+  EXPECT_TRUE(has("OpenSSH_8.5p1", "LogVerbose=none"));
   EXPECT_FALSE(has("OpenSSH_7.5p1", "RemoteCommand=none"));
   EXPECT_TRUE(has("OpenSSH_7.6p1", "RemoteCommand=none"));
   EXPECT_EQ(Starting(SessionCommand(FactsOf({}, {}, "OpenSSH_6.6p1"), "", {}),
@@ -176,9 +184,9 @@ TEST(SessionCommand, SpellsOutAJumpWithTheSameProtections) {
       "ForwardAgent=no -o PermitLocalCommand=no -o ClearAllForwardings=yes -o "
       "ExitOnForwardFailure=no -o ForwardX11=no -o "
       "GSSAPIDelegateCredentials=no -o UpdateHostKeys=no -o AddKeysToAgent=no "
-      "-o RemoteCommand=none -o ForkAfterAuthentication=no -o StdinNull=no -o "
-      "BatchMode=yes -o ConnectTimeout=10 -S /s/100%%%% -l jumper -p 2222 "
-      "-W '[%h]:%p' -- ::1");
+      "-o RemoteCommand=none -o LogVerbose=none -o ForkAfterAuthentication=no "
+      "-o StdinNull=no -o BatchMode=yes -o ConnectTimeout=10 -S /s/100%%%% "
+      "-l jumper -p 2222 -W '[%h]:%p' -- ::1");
   // ssh refuses -J beside a ProxyCommand.
   EXPECT_FALSE(Has(words, "-J"));
   EXPECT_TRUE(Has(words, "ProxyUseFdpass=no"));

@@ -8,7 +8,6 @@
 #include <filesystem>
 #include <fstream>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -910,57 +909,6 @@ TEST_F(HomeConfig, APathWithTildeIsTheOneThatSshExpands) {
   ASSERT_TRUE(resolution.forwarded.known());
   EXPECT_EQ(resolution.forwarded->path, Path("home/agent"));
   EXPECT_EQ(resolution.primary->path, Path("home/other"));
-}
-
-// -------------------------------------------------------- captured traces --
-
-std::string ReadData(const std::string& name) {
-  std::ifstream file(std::string(AGENTDOCTOR_SOURCE_DIR) +
-                     "/tests/clients/data/" + name);
-  std::ostringstream text;
-  text << file.rdbuf();
-  EXPECT_FALSE(text.str().empty()) << name;
-  return text.str();
-}
-
-TEST(CapturedTrace, OfRelease92WithTwoPassesIsFollowed) {
-  const std::string base = "openssh-9.2p1-final-pass.";
-  Request request;
-  request.destination = "web1";
-  const ClientConfig config =
-      ParseConfig(request, ReadData(base + "values"), ReadData(base + "trace"),
-                  [&](const std::string& path) -> std::string {
-                    const std::string folder = "/home/dave/.ssh/";
-                    if (path == "/etc/ssh/ssh_config")
-                      return std::string(18, '\n') +
-                             "Include /etc/ssh/ssh_config.d/*.conf\n\nHost *\n";
-                    EXPECT_TRUE(path.starts_with(folder)) << path;
-                    std::string name = path.substr(folder.size());
-                    for (char& c : name)
-                      if (c == '/') c = '-';
-                    return ReadData(base + name);
-                  });
-  const auto line = [&](const std::string& keyword) {
-    const ConfigValue& value = config.values.at(keyword);
-    EXPECT_TRUE(value.winner) << keyword << ": " << value.unknown_because;
-    return value.winner.value_or(ConfigLine{});
-  };
-  EXPECT_EQ(line("forwardagent").text, "ForwardAgent \"/run/a b\"");
-  EXPECT_EQ(line("forwardagent").scope, "Match user dave host 10.*");
-  EXPECT_EQ(config.forward_agent, Fact<bool>(false));
-  ASSERT_TRUE(config.forward_agent_line);
-  EXPECT_EQ(config.forward_agent_line->line, 3);
-  EXPECT_EQ(config.forward_agent_shadowed.size(), 3u);
-  EXPECT_EQ(line("controlmaster").scope, "Match final all");
-  EXPECT_EQ(line("connecttimeout").file, "/home/dave/.ssh/nested");
-  EXPECT_EQ(line("connecttimeout").scope_file, "/home/dave/.ssh/config");
-  EXPECT_EQ(line("controlpersist").scope,
-            "Match originalhost web1,web2 !user bob");
-  EXPECT_EQ(line("port").line, 27);
-  EXPECT_EQ(line("user").text, "User=dave");
-  EXPECT_EQ(config.files.size(), 6u);
-  ASSERT_EQ(config.other_aliases.size(), 1u);
-  EXPECT_EQ(config.other_aliases[0].alias, "other");
 }
 
 }  // namespace
