@@ -12,8 +12,8 @@ inline constexpr std::string_view kSshLoginWithArgument = "BFIJPbcilmop";
 /// What to do once connected, or how much to talk.
 inline constexpr std::string_view kSshOtherFlags = "MNTXYfgnqstvxy";
 inline constexpr std::string_view kSshOtherWithArgument = "DELRSWew";
-/// What is no login at all; of them -O and -Q take an argument.
-inline constexpr std::string_view kSshNoLogin = "GVQO";
+/// What is no login at all (-Z: 10.5); of them -O and -Q take an argument.
+inline constexpr std::string_view kSshNoLogin = "GVQOZ";
 
 constexpr bool HasOption(std::string_view letters, char option) {
   return letters.find(option) != std::string_view::npos;
