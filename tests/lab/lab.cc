@@ -33,8 +33,18 @@ std::string MakeFolder() {
   return name;
 }
 
+/// Where another OpenSSH than the machine's is installed, for one side; empty:
+/// the machine's.
+std::string Prefix(const char* variable) {
+  const char* const prefix = std::getenv(variable);
+  return prefix ? prefix : "";
+}
+
 /// sshd wants to be called by its whole path.
 std::string Sshd() {
+  if (const std::string prefix = Prefix("AGENTDOCTOR_LAB_SERVER");
+      !prefix.empty())
+    return prefix + "/sbin/sshd";
   for (const char* path : {"/usr/sbin/sshd", "/usr/local/sbin/sshd"})
     if (access(path, X_OK) == 0) return path;
   throw std::runtime_error("not installed: sshd");
@@ -183,7 +193,9 @@ Lab::Lab() : folder_(MakeFolder()), uid_(geteuid()) {
   WriteText(folder_ + "/group",
             "root:x:0:\nalice:x:" + std::to_string(getegid()) +
                 ":\nnogroup:x:65534:\n");
-  environment_ = {{"PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"},
+  const std::string client = Prefix("AGENTDOCTOR_LAB_CLIENT");
+  environment_ = {{"PATH", (client.empty() ? "" : client + "/bin:") +
+                               "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"},
                   {"HOME", Home()},
                   {"USER", "alice"},
                   {"LOGNAME", "alice"},

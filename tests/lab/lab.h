@@ -4,6 +4,9 @@
 // ssh and sshd look homes up in the password file, not in $HOME; nss_wrapper
 // gives them one of ours, in which `alice` (here), `dave` and `git` (there) are
 // all the user who runs the test.  So it needs neither root nor accounts.
+//
+// AGENTDOCTOR_LAB_CLIENT and AGENTDOCTOR_LAB_SERVER name where another OpenSSH
+// is installed (its --prefix), to examine with its ssh, or its sshd.
 #pragma once
 
 #include <gtest/gtest.h>
