@@ -1,4 +1,5 @@
 // `run --client libssh`, and the server made with libssh.
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 
@@ -123,19 +124,27 @@ TEST_F(LibsshClient, NeverForwardsTheUsersAgent) {
   const auto& host = facts["hosts"][0]["facts"];
   const std::string canary = host["link"]["session"]["canary"];
   ASSERT_TRUE(canary.starts_with("SHA256:"));
+  // The probe finds the user's own agent, too, by its path: the host is this
+  // machine.  What counts is what answers at the sockets of the connection.
+  const auto sockets = host["far"]["connectionSockets"];
+  ASSERT_FALSE(sockets.empty()) << host["far"].dump(1);
   int answers = 0;
-  for (const auto& seen : host["far"]["agents"])
-    for (const auto& identity :
-         seen.value("identities", nlohmann::json::array())) {
-      EXPECT_EQ(identity["fingerprint"], canary);
-      ++answers;
-    }
+  for (const auto& seen : host["far"]["agents"]) {
+    if (std::find(sockets.begin(), sockets.end(), seen["path"]) ==
+        sockets.end())
+      continue;
+    ASSERT_EQ(seen["identities"].size(), 1U) << seen.dump(1);
+    EXPECT_EQ(seen["identities"][0]["fingerprint"], canary);
+    ++answers;
+  }
   EXPECT_GT(answers, 0);
   const std::lock_guard lock(mutex);
-  // SSH_AGENTC_SIGN_REQUEST
-  EXPECT_EQ(std::count(types.begin(), types.end(), 13), 1);
-  // Of the list: the login's, and that of the local side.
-  EXPECT_LE(std::count(types.begin(), types.end(), 11), 2);
+  constexpr int kSign = 13;       // SSH_AGENTC_SIGN_REQUEST
+  constexpr int kList = 11;       // SSH_AGENTC_REQUEST_IDENTITIES
+  constexpr int kExtension = 27;  // SSH_AGENTC_EXTENSION
+  EXPECT_EQ(std::count(types.begin(), types.end(), kSign), 1);
+  for (const int type : types)
+    EXPECT_TRUE(type == kSign || type == kList || type == kExtension) << type;
 }
 
 TEST_F(LibsshClient, NamesAServerThatDenies) {
