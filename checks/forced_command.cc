@@ -141,6 +141,9 @@ void AddEvidence(const Facts& facts, const Session& session, Finding& finding) {
 
 // "FILE:LINE" taken apart; a source that is none has no line.
 Evidence Announced(const std::string& source, const KeyOptions& options) {
+  // Up to 7.6 sshd speaks of each option in words, and not of where it stands.
+  if (options.source.empty())
+    return {.source = source, .text = "Remote: " + options.options};
   const std::string words =
       "key options: " + (options.options.empty() ? "none" : options.options);
   Evidence evidence{.source = source,

@@ -53,8 +53,10 @@ const KeyOptions* Denying(const Transcript& transcript) {
   return denying == transcript.key_options.end() ? nullptr : &*denying;
 }
 
+/// What an sshd up to 7.6 says, without a source, is of the line alone.
 bool FromCertificate(const Transcript& transcript, const KeyOptions& options) {
-  return transcript.accepted_certificate || options.source == "cert";
+  return options.source == "cert" ||
+         (transcript.accepted_certificate && !options.source.empty());
 }
 
 Finding KeyDenies(const Facts& facts, const Logins& logins,
@@ -82,8 +84,11 @@ Finding KeyDenies(const Facts& facts, const Logins& logins,
                        "KEY.pub"}}}};
   } else {
     finding.code = "key-denies-forwarding";
-    finding.summary = options.source + " on " + facts.request.destination +
-                      " does not allow agent forwarding for the key in use";
+    const bool placed = !options.source.empty();
+    finding.summary = (placed ? options.source : "the line of the key in use") +
+                      " on " + facts.request.destination +
+                      " does not allow agent forwarding" +
+                      (placed ? " for the key in use" : "");
     finding.explanation =
         "The line has `restrict` or `no-agent-forwarding` in front of " + key +
         ".";
@@ -105,7 +110,8 @@ Finding KeyDenies(const Facts& facts, const Logins& logins,
   }
   for (const KeyOptions& announced : transcript.key_options)
     finding.evidence.push_back(Announced(logins.source, announced));
-  if (!AnnouncesKeyOptions(facts))
+  if (!AnnouncesKeyOptions(facts) && logins.control &&
+      logins.control->granted.known())
     finding.evidence.push_back(PolicyAnswer(facts, *logins.control));
   if (!transcript.accepted_key.empty())
     finding.evidence.push_back(
@@ -202,7 +208,8 @@ Fix SshdsRemedy(const Facts& facts) {
 /// \a key_allows: the key's options were looked up.
 std::string WhyDenied(const Facts& facts, Software software, bool refused,
                       bool key_allows) {
-  if (IsSshd(software) && !refused && !AnnouncesKeyOptions(facts))
+  const bool by_libssh = facts.link.client == "libssh";
+  if (IsSshd(software) && !refused && by_libssh)
     return "Forwarding was requested, and the server made no socket: "
            "AllowAgentForwarding no or DisableForwarding yes in its "
            "configuration, or restrict or no-agent-forwarding in front of the "
@@ -273,7 +280,7 @@ Finding ServerDenies(const Facts& facts, const Logins& logins, bool refused) {
   }
   if (IsSshd(software)) {
     AddServerConfig(facts, finding);
-    if (!announces) {
+    if (facts.link.client == "libssh") {
       std::vector<std::string> by_ssh = Ssh(facts);
       by_ssh.front() = "agentdoctor";
       by_ssh.insert(by_ssh.begin() + 1, "run");

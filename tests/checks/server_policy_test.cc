@@ -168,6 +168,21 @@ TEST(ServerPolicy, NamesTheLineOfTheKey) {
   EXPECT_EQ(answer.findings[0].evidence[0].line, 3);
 }
 
+TEST(ServerPolicy, QuotesAnOldServerThatDoesNotNameTheLine) {
+  Facts facts = RefusedFacts();
+  Transcript& transcript = facts.link.session.get()->transcript;
+  transcript.server_version = "OpenSSH_7.4";
+  transcript.key_options = {{.options = "Agent forwarding disabled."}};
+  for (const bool certificate : {false, true}) {
+    // Then it is the line of the authority.
+    transcript.accepted_certificate = certificate;
+    const Answer answer = AskServer(facts);
+    ASSERT_EQ(Codes(answer), Strings{"key-denies-forwarding"});
+    EXPECT_TRUE(Says(answer.findings[0], "Remote: Agent forwarding disabled."));
+    EXPECT_TRUE(answer.findings[0].summary.starts_with("the line of the key"));
+  }
+}
+
 TEST(ServerPolicy, LearnsTheKeysOptionsFromTheControlToo) {
   Facts facts = StaleMasterFacts();
   facts.link.control.get()->granted = false;
