@@ -82,8 +82,8 @@ std::string TypeOf(std::string_view blob) {
 }
 
 /// The names of authentication methods, in the order in which sshd lists them.
-std::string Methods(int methods) {
-  constexpr std::array<std::pair<int, const char*>, 5> kNames = {
+std::string Methods(unsigned methods) {
+  constexpr std::array<std::pair<unsigned, const char*>, 5> kNames = {
       {{SSH_AUTH_METHOD_PUBLICKEY, "publickey"},
        {SSH_AUTH_METHOD_GSSAPI_MIC, "gssapi-with-mic"},
        {SSH_AUTH_METHOD_HOSTBASED, "hostbased"},
@@ -146,7 +146,7 @@ class Login {
   bool Authenticate();
   int OfferToAgent(const LoginKey& key);
   int OfferFile(const LoginKey& key);
-  bool Denied(int methods);
+  bool Denied(unsigned methods);
   bool Blame(std::string code, std::string message);
   bool BlameTimeout();
   bool BlameLibssh();
@@ -507,7 +507,7 @@ bool Login::VerifyHostKey() {
 // ------------------------------------------------------------ authentication
 // --
 
-bool Login::Denied(int methods) {
+bool Login::Denied(unsigned methods) {
   const std::string names = Methods(methods);
   const bool asks =
       (methods & (SSH_AUTH_METHOD_PASSWORD | SSH_AUTH_METHOD_INTERACTIVE)) != 0;
@@ -611,7 +611,10 @@ bool Login::Authenticate() {
   if (said == kGaveUp) return BlameTimeout();
   if (said == SSH_AUTH_SUCCESS) return authenticated("none");
   if (said == SSH_AUTH_ERROR) return BlameLibssh();
-  int methods = ssh_userauth_list(session_.get(), nullptr);
+  const auto left = [this] {
+    return static_cast<unsigned>(ssh_userauth_list(session_.get(), nullptr));
+  };
+  unsigned methods = left();
   if ((methods & SSH_AUTH_METHOD_PUBLICKEY) == 0) return Denied(methods);
 
   const std::vector<LoginKey> keys =
@@ -633,7 +636,7 @@ bool Login::Authenticate() {
       partial_ = true;
       refused_.clear();
     }
-    methods = ssh_userauth_list(session_.get(), nullptr);
+    methods = left();
     if ((methods & SSH_AUTH_METHOD_PUBLICKEY) == 0) break;
   }
   return Denied(methods);
