@@ -98,6 +98,18 @@ Finding ConfigRejected(const Facts& facts, const ConfigError& error) {
     finding.fixes = {
         {.title = "Define the variable, or write the path out in the line",
          .safety = Safety::kManual}};
+  } else if (error.message.find("usekeychain") != std::string::npos) {
+    finding.explanation =
+        "UseKeychain is an option of Apple's ssh alone; every other ssh, on a "
+        "Mac too (Homebrew's, Nix's), ends at it, even where its block is for "
+        "another host.";
+    finding.fixes = {
+        {.title = "Let every other ssh pass over it, from the top of the file, "
+                  "above its first Host line",
+         .safety = Safety::kManual,
+         .edits = {{.file = error.file,
+                    .line = 1,
+                    .text = "IgnoreUnknown UseKeychain"}}}};
   } else {
     finding.explanation =
         "One bad line anywhere ends every ssh, even where its block is for "

@@ -403,6 +403,16 @@ void JudgeEmpty(const Facts& facts, const AgentChoice& choice,
   }
   for (const Agent* other : LiveAgents(facts, agent.path))
     finding.fixes.push_back(UseAgent(facts, choice, *other));
+  if (agent.product == "launchd") {
+    finding.explanation +=
+        " The agent of macOS is empty after every start of the machine; what "
+        "the keychain keeps are passphrases.";
+    finding.fixes.push_back(
+        {.title = "Load the keys whose passphrases are in the keychain (with "
+                  "Apple's ssh-add; -A before macOS 12)",
+         .safety = Safety::kManual,
+         .commands = {{"/usr/bin/ssh-add", "--apple-load-keychain"}}});
+  }
   finding.fixes.push_back({.title = "Add your key to the agent",
                            .safety = Safety::kManual,
                            .commands = {{"ssh-add"}}});

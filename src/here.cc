@@ -19,6 +19,7 @@
 #include "system/file.h"
 #include "system/interrupt.h"
 #include "system/process.h"
+#include "system/processes.h"
 #include "system/text.h"
 
 namespace agentdoctor {
@@ -214,11 +215,9 @@ std::optional<std::string> ChooseAgent() {
 }
 
 checks::Syntax ParentSyntax() {
-  const auto comm =
-      ReadFile("/proc/" + std::to_string(getppid()) + "/comm", 64);
-  if (const auto name = std::string(Trim(comm.value_or("")));
-      checks::IsShell(name))
-    return checks::SyntaxOf(name);
+  const auto parent = LookAtProcess(getppid(), kOtherLimit);
+  if (parent.known() && checks::IsShell(parent->name))
+    return checks::SyntaxOf(parent->name);
   const char* shell = std::getenv("SHELL");
   return checks::SyntaxOf(shell ? shell : "");
 }

@@ -195,12 +195,13 @@ void LookAtOrphan(Found& found, Milliseconds limit) {
   master.forwardings = std::move(process.forwardings);
   master.command_line = std::move(process.command_line);
   master.foreground = std::move(process.foreground);
-  master.attached_clients = CountClients(master.path);
+  master.attached_clients = CountClients(master.path, limit);
 }
 
 std::vector<Found> AskAll(const MastersPlan& plan,
                           const Configuration& configuration) {
-  const Fact<std::vector<MasterListener>> listeners = FindMasters();
+  const Fact<std::vector<MasterListener>> listeners =
+      FindMasters(plan.options.local_limit);
   std::vector<std::string> patterns = configuration.patterns;
   for (std::string& pattern : KnownPatterns())
     patterns.push_back(std::move(pattern));
@@ -354,7 +355,8 @@ void NameHosts(const MastersPlan& plan, const Configuration& configuration,
       Name(found, std::move(*request));
     else
       unnamed.push_back(&found);
-    if (master.pid) found.listed.peer = FindPeer(*master.pid);
+    if (master.pid)
+      found.listed.peer = FindPeer(*master.pid, plan.options.local_limit);
   }
   NameByAlias(plan, configuration, std::move(unnamed), client);
 }

@@ -1,6 +1,5 @@
 #include "agent/canary.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -8,7 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <random>
-#include <system_error>
+#include <utility>
 #include <vector>
 
 #include "agent/client.h"
@@ -30,20 +29,6 @@ std::string RandomKey() {
   std::string key;
   while (key.size() < 32) key += static_cast<char>(random() & 0xff);
   return key;
-}
-
-Fd Accept(const Fd& listener) {
-#ifdef __linux__
-  return Fd(
-      accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-#else
-  Fd fd(accept(listener.get(), nullptr, nullptr));
-  if (fd) {
-    fcntl(fd.get(), F_SETFD, FD_CLOEXEC);
-    fcntl(fd.get(), F_SETFL, O_NONBLOCK);
-  }
-  return fd;
-#endif
 }
 
 // Reads what there is and answers every whole message; false: hang up.
@@ -92,17 +77,9 @@ std::optional<std::string> CanaryKey::Answer(std::string& received) const {
 }
 
 Canary::Canary(std::string path) : path_(std::move(path)) {
-  std::array<int, 2> ends{};
-#ifdef __linux__
-  const int result = pipe2(ends.data(), O_CLOEXEC);
-#else
-  const int result = pipe(ends.data());
-#endif
-  if (result != 0)
-    throw std::system_error(errno, std::generic_category(), "pipe");
-  stop_read_ = Fd(ends[0]);
-  stop_write_ = Fd(ends[1]);
-  for (const int end : ends) fcntl(end, F_SETFD, FD_CLOEXEC);
+  Pipe stop = MakePipe();
+  stop_read_ = std::move(stop.read);
+  stop_write_ = std::move(stop.write);
   listener_ = ListenUnix(path_);
   thread_ = std::thread([this] { Serve(); });
 }

@@ -29,7 +29,7 @@ constexpr std::array kPatterns = std::to_array<Pattern>({
     {"*/.ssh/agent/s.*.agent.*", "ssh-agent"},
     {"/tmp/dropbear-*/auth-*", "forwarded by dropbear"},
     {"*/auth-agent[0-9]*/listener.sock", "forwarded by a Go SSH server"},
-    {"*/com.apple.launchd.*/Listeners", "the agent of macOS"},
+    {"*/com.apple.launchd.*/Listeners", "launchd"},
     {"*/2BUA8C4S2C.com.1password/t/agent.sock", "1Password"},
     {"*/.1password/agent.sock", "1Password"},
     {"*/com.maxgoedjen.Secretive.SecretAgent/*socket.ssh", "Secretive"},

@@ -1,5 +1,4 @@
-// What the system knows about a master's process.  Linux says it in /proc,
-// others through ps, or not at all.
+// What the system shows of a master's process (system/processes.h).
 #pragma once
 
 #include <cstdint>
@@ -25,11 +24,12 @@ MasterProcess LookAtMasterProcess(std::int64_t pid,
 
 /// How many are connected to the control socket.  To be asked before anything
 /// of ours connects: a master may be slow to notice that we have left.
-Fact<int> CountClients(const std::string& control_path);
+Fact<int> CountClients(const std::string& control_path, Milliseconds limit);
 
 /// The process that listens at \a control_path; for a master that does not
 /// answer.
-std::optional<std::int64_t> FindListener(const std::string& control_path);
+std::optional<std::int64_t> FindListener(const std::string& control_path,
+                                         Milliseconds limit);
 
 /// A process of this user's that serves, or served, a control socket.
 struct MasterListener {
@@ -41,9 +41,9 @@ struct MasterListener {
 
 /// Those that can be seen among the ssh processes; nothing where the system
 /// does not show them.
-Fact<std::vector<MasterListener>> FindMasters();
+Fact<std::vector<MasterListener>> FindMasters(Milliseconds limit);
 
 /// The other end of a master's connection, "10.0.0.5:22".
-Fact<std::string> FindPeer(std::int64_t pid);
+Fact<std::string> FindPeer(std::int64_t pid, Milliseconds limit);
 
 }  // namespace agentdoctor

@@ -209,7 +209,7 @@ Master AskMaster(const std::string& ssh, const std::string& host,
     return master;
   }
 
-  const Fact<int> clients = CountClients(path);
+  const Fact<int> clients = CountClients(path, limit);
   // Before ssh is asked: it says the same of a dead socket and a missing one.
   const int error = ConnectUnix(path, limit).error;
   master.state = StateOfConnect(error);
@@ -218,7 +218,7 @@ Master AskMaster(const std::string& ssh, const std::string& host,
   if (master.state == MasterState::kAlive)
     ReadCheck(Check(place, ssh, path, limit), master);
   if (master.state == MasterState::kUnresponsive)
-    master.pid = FindListener(path);
+    master.pid = FindListener(path, limit);
   if (master.state == MasterState::kAlive ||
       master.state == MasterState::kUnresponsive)
     master.attached_clients = clients;

@@ -3,9 +3,6 @@
 #include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#ifdef __APPLE__
-#include <sys/sysctl.h>
-#endif
 
 #include <algorithm>
 #include <array>
@@ -19,6 +16,7 @@
 #include "agent/client.h"
 #include "system/concurrently.h"
 #include "system/file.h"
+#include "system/processes.h"
 #include "system/text.h"
 
 namespace agentdoctor {
@@ -35,21 +33,6 @@ std::optional<std::string> Variable(const char* name) {
   const char* value = std::getenv(name);
   if (value == nullptr || *value == '\0') return std::nullopt;
   return value;
-}
-
-Fact<std::string> BootId() {
-#ifdef __APPLE__
-  std::array<char, 64> id{};
-  std::size_t size = id.size() - 1;
-  if (sysctlbyname("kern.bootsessionuuid", id.data(), &size, nullptr, 0) == 0)
-    return std::string(id.data());
-  return Unknown{"kern.bootsessionuuid can't be read"};
-#else
-  const auto id = ReadFile("/proc/sys/kernel/random/boot_id", 64);
-  if (!id || Trim(*id).empty())
-    return Unknown{"/proc/sys/kernel/random/boot_id can't be read"};
-  return std::string(Trim(*id));
-#endif
 }
 
 Fact<std::string> LoginShell() {
@@ -239,7 +222,12 @@ std::vector<std::string> AgentCandidates() {
         "Library/Group Containers/2BUA8C4S2C.com.1password/t/agent.sock",
         "Library/Containers/com.maxgoedjen.Secretive.SecretAgent/Data/"
         "socket.ssh",
-        ".bitwarden-ssh-agent.sock"})
+        // Bitwarden by itself, from Apple's store, as a snap and a flatpak.
+        ".bitwarden-ssh-agent.sock",
+        "Library/Containers/com.bitwarden.desktop/Data/"
+        ".bitwarden-ssh-agent.sock",
+        "snap/bitwarden/current/.bitwarden-ssh-agent.sock",
+        ".var/app/com.bitwarden.desktop/data/.bitwarden-ssh-agent.sock"})
     paths.push_back(home + "/" + std::string(name));
   paths.push_back("/run/host-services/ssh-auth.sock");
 
@@ -252,10 +240,8 @@ std::vector<std::string> AgentCandidates() {
                             {runtime + "/wezterm", "agent.", ""}};
   const std::string temporary = Variable("TMPDIR").value_or("/tmp");
   if (temporary != "/tmp") places.push_back({temporary, "ssh-", "", "agent."});
-#ifdef __APPLE__
   for (const char* folder : {"/private/tmp", "/var/run"})
     places.push_back({folder, "com.apple.launchd.", "", "Listeners"});
-#endif
   for (Found& found : Search(places)) paths.push_back(std::move(found.path));
 
   std::vector<std::string> candidates;

@@ -18,7 +18,7 @@ void Concurrently(std::size_t count, std::size_t most, const Task& task) {
   const auto work = [&] {
     for (std::size_t i = next++; i < count; i = next++) task(i);
   };
-  std::vector<std::jthread> threads;
+  std::vector<std::thread> threads;  // not jthread, which libc++ lacks
   try {
     for (std::size_t i = 1; i < std::min(count, most); ++i)
       threads.emplace_back(work);
@@ -26,6 +26,7 @@ void Concurrently(std::size_t count, std::size_t most, const Task& task) {
     // No more threads to be had: those there are do the work.
   }
   work();
+  for (std::thread& thread : threads) thread.join();
 }
 
 }  // namespace agentdoctor

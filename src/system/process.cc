@@ -7,9 +7,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#ifdef __linux__
-#include <sys/syscall.h>
-#endif
 
 #include <algorithm>
 #include <array>
@@ -17,8 +14,8 @@
 #include <cstdlib>
 #include <system_error>
 
+#include "system/descriptors.h"
 #include "system/interrupt.h"
-#include "system/socket.h"
 
 extern char** environ;
 
@@ -39,29 +36,15 @@ constexpr Milliseconds kReap{1000};
   throw std::system_error(error, std::generic_category(), what);
 }
 
-struct Pipe {
-  Fd read;
-  Fd write;
-};
-
-// Both ends close-on-exec and above the standard streams, so that dup2() in the
-// child always makes a new descriptor, without that flag.
-Pipe MakePipe() {
-  std::array<int, 2> ends{};
-#ifdef __linux__
-  const int result = pipe2(ends.data(), O_CLOEXEC);
-#else
-  const int result = pipe(ends.data());
-#endif
-  if (result != 0) Throw(errno, "pipe");
-  Pipe made{Fd(ends[0]), Fd(ends[1])};
+// With both ends above the standard streams, so that dup2() in the child always
+// makes a new descriptor, which it does inherit.
+Pipe MakeHighPipe() {
+  Pipe made = MakePipe();
   for (Fd* end : {&made.read, &made.write}) {
-    if (end->get() <= STDERR_FILENO) {
-      const int above = fcntl(end->get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-      if (above < 0) Throw(errno, "fcntl");
-      *end = Fd(above);
-    }
-    fcntl(end->get(), F_SETFD, FD_CLOEXEC);
+    if (end->get() > STDERR_FILENO) continue;
+    const int above = fcntl(end->get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (above < 0) Throw(errno, "fcntl");
+    *end = Fd(above);
   }
   return made;
 }
@@ -132,19 +115,10 @@ void SetAttributes(posix_spawnattr_t& attributes, bool interactive) {
 #endif
   }
 #ifdef POSIX_SPAWN_CLOEXEC_DEFAULT
-  // macOS has no pipe2(): another thread's pipe may not be marked yet.
+  // macOS: another thread's new descriptor may not be marked yet.
   flags |= POSIX_SPAWN_CLOEXEC_DEFAULT;
 #endif
   posix_spawnattr_setflags(&attributes, flags);
-}
-
-// A descriptor that becomes readable when the child ends; none: unsupported.
-Fd OpenExitFd([[maybe_unused]] pid_t pid) {
-#if defined(__linux__) && defined(SYS_pidfd_open)
-  return Fd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
-#else
-  return Fd();
-#endif
 }
 
 bool IsExecutable(const std::string& path) {
@@ -216,7 +190,7 @@ BackgroundProcess::Child::Child(Command command)
   if (has_input) signal(SIGPIPE, SIG_IGN);
 
   Pipe out;
-  Pipe err = MakePipe();
+  Pipe err = MakeHighPipe();
   Pipe in;
   SpawnOptions options;
   if (command_.stream >= 0) {
@@ -226,11 +200,11 @@ BackgroundProcess::Child::Child(Command command)
     posix_spawn_file_actions_addopen(&options.actions, STDIN_FILENO,
                                      "/dev/null", O_RDONLY, 0);
   } else {
-    in = MakePipe();
+    in = MakeHighPipe();
     posix_spawn_file_actions_adddup2(&options.actions, in.read.get(),
                                      STDIN_FILENO);
   }
-  if (command_.stream < 0) out = MakePipe();
+  if (command_.stream < 0) out = MakeHighPipe();
   posix_spawn_file_actions_adddup2(
       &options.actions,
       command_.stream >= 0 ? command_.stream : out.write.get(), STDOUT_FILENO);

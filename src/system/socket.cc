@@ -23,7 +23,7 @@ using Clock = std::chrono::steady_clock;
 #ifdef MSG_NOSIGNAL
 constexpr int kNoSignal = MSG_NOSIGNAL;
 #else
-constexpr int kNoSignal = 0;  // CatchInterrupts() ignores SIGPIPE
+constexpr int kNoSignal = 0;  // the socket itself was told (SO_NOSIGPIPE)
 #endif
 
 enum class Ready { kYes, kTimedOut, kInterrupted };
@@ -49,19 +49,6 @@ IoResult Failure(Ready ready) {
   return IoResult::kError;
 }
 
-Fd UnixSocket() {
-#ifdef SOCK_CLOEXEC
-  return Fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-#else
-  Fd fd(socket(AF_UNIX, SOCK_STREAM, 0));
-  if (fd) {
-    fcntl(fd.get(), F_SETFD, FD_CLOEXEC);
-    fcntl(fd.get(), F_SETFL, O_NONBLOCK);
-  }
-  return fd;
-#endif
-}
-
 // False if \a path does not fit, with room for the final NUL (ssh insists).
 bool FillAddress(const std::string& path, sockaddr_un& address) {
   if (path.size() >= sizeof(address.sun_path)) return false;
@@ -72,18 +59,6 @@ bool FillAddress(const std::string& path, sockaddr_un& address) {
 }
 
 }  // namespace
-
-Fd& Fd::operator=(Fd&& other) noexcept {
-  if (this != &other) {
-    if (fd_ >= 0) close(fd_);
-    fd_ = other.Release();
-  }
-  return *this;
-}
-
-Fd::~Fd() {
-  if (fd_ >= 0) close(fd_);
-}
 
 std::size_t SunPathSize() { return sizeof(sockaddr_un::sun_path); }
 
@@ -100,7 +75,7 @@ Connection ConnectUnix(const std::string& path, Milliseconds limit) {
     return connection;
   }
   const auto deadline = Clock::now() + limit;
-  Fd fd = UnixSocket();
+  Fd fd = MakeStreamSocket(AF_UNIX);
   if (!fd) {
     connection.error = errno;
     return connection;
@@ -184,7 +159,7 @@ Fd ListenUnix(const std::string& path) {
   };
   sockaddr_un address;
   if (path.empty() || !FillAddress(path, address)) fail(ENAMETOOLONG);
-  Fd fd = UnixSocket();
+  Fd fd = MakeStreamSocket(AF_UNIX);
   if (!fd) fail(errno);
   if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&address),
            sizeof address) != 0)

@@ -1,6 +1,5 @@
 #include "system/tcp.h"
 
-#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -16,6 +15,7 @@
 #include <system_error>
 #include <thread>
 
+#include "system/descriptors.h"
 #include "system/interrupt.h"
 
 namespace agentdoctor {
@@ -67,19 +67,6 @@ TcpConnection::End ResolveName(const TcpTarget& target,
 
 std::string Words(int error) { return std::generic_category().message(error); }
 
-Fd TcpSocket(int family) {
-#ifdef __linux__
-  return Fd(socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-#else
-  Fd fd(socket(family, SOCK_STREAM, 0));
-  if (fd) {
-    fcntl(fd.get(), F_SETFD, FD_CLOEXEC);
-    fcntl(fd.get(), F_SETFL, O_NONBLOCK);
-  }
-  return fd;
-#endif
-}
-
 bool Bind(const Fd& fd, const addrinfo& remote, const std::string& local) {
   const Resolved own = Resolve({.host = local, .family = remote.ai_family},
                                AI_NUMERICHOST | AI_PASSIVE);
@@ -99,7 +86,7 @@ TcpConnection Fail(int error) {
 TcpConnection Connect(const addrinfo& address, const std::string& local,
                       Clock::time_point deadline) {
   TcpConnection connection;
-  Fd fd = TcpSocket(address.ai_family);
+  Fd fd = MakeStreamSocket(address.ai_family);
   if (!fd || (!local.empty() && !Bind(fd, address, local))) return Fail(errno);
   const int on = 1;
   setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);

@@ -132,8 +132,17 @@ TEST(SocketProductTest, KnowsWhoMakesWhichSocket) {
       {"/home/dave/.ssh/agent/s.Xk3.sshd.9aZ", "forwarded by sshd"},
       {"/home/dave/.ssh/agent/s.Xk3.agent.9aZ", "ssh-agent"},
       {"/tmp/dropbear-01/auth-abc-1", "forwarded by dropbear"},
-      {"/private/tmp/com.apple.launchd.x/Listeners", "the agent of macOS"},
+      {"/private/tmp/com.apple.launchd.x/Listeners", "launchd"},
+      {"/var/run/com.apple.launchd.x/Listeners", "launchd"},
       {"/home/dave/.1password/agent.sock", "1Password"},
+      {"/Users/dave/Library/Group Containers/2BUA8C4S2C.com.1password/t/"
+       "agent.sock",
+       "1Password"},
+      {"/Users/dave/Library/Containers/com.maxgoedjen.Secretive.SecretAgent/"
+       "Data/socket.ssh",
+       "Secretive"},
+      {"/home/dave/snap/bitwarden/current/.bitwarden-ssh-agent.sock",
+       "Bitwarden"},
       {"/run/user/1000/gnupg/S.gpg-agent.ssh", "gpg-agent"},
       {"/run/user/1000/keyring/ssh", "gnome-keyring"},
       {"/run/user/1000/gcr/ssh", "gcr-ssh-agent"},

@@ -54,6 +54,11 @@ TEST(ForwardAgent, QuotesSshWhereItRejectsTheConfiguration) {
   EXPECT_TRUE(Says(answer.findings[0], "/home/dave/.ssh/config:3"));
   EXPECT_TRUE(
       Says(answer.findings[0], "Bad configuration option: usekeychain"));
+  // The most frequent one has lines to paste.
+  ASSERT_EQ(answer.findings[0].fixes.size(), 1u);
+  ASSERT_EQ(answer.findings[0].fixes[0].edits.size(), 1u);
+  EXPECT_EQ(answer.findings[0].fixes[0].edits[0].text,
+            "IgnoreUnknown UseKeychain");
 }
 
 TEST(ForwardAgent, SaysWhereToAskIfNothingDoes) {

@@ -178,6 +178,16 @@ TEST(LocalAgent, SaysThatAnEmptyOldAgentMayBeLocked) {
   EXPECT_TRUE(Says(answer.findings[0], "ssh-add -X"));
 }
 
+TEST(LocalAgent, FillsTheAgentOfMacOsFromTheKeychain) {
+  Facts facts = HealthyFacts();
+  facts.near.agents[0].identities.clear();
+  EXPECT_FALSE(Says(AskLocal(facts).findings[0], "keychain"));
+  facts.near.agents[0].product = "launchd";
+  const Finding finding = AskLocal(facts).findings[0];
+  EXPECT_EQ(finding.fixes[0].commands[0],
+            (Strings{"/usr/bin/ssh-add", "--apple-load-keychain"}));
+}
+
 TEST(LocalAgent, KnowsAnEmptyAgentFromALockedOneSince10_3) {
   Facts facts = HealthyFacts();
   Agent& agent = facts.near.agents[0];

@@ -52,6 +52,8 @@ std::string Starting(const Words& words, const std::string& start) {
 TEST(OpenSshRelease, IsReadFromTheVersion) {
   EXPECT_EQ(OpenSshRelease("OpenSSH_9.2p1"), Release(9, 2));
   EXPECT_EQ(OpenSshRelease("OpenSSH_10.5p1 Debian-1"), Release(10, 5));
+  // Apple's
+  EXPECT_EQ(OpenSshRelease("OpenSSH_9.8p1, LibreSSL 3.3.6"), Release(9, 8));
   EXPECT_EQ(OpenSshRelease("OpenSSH_for_Windows_9.5p1"), Release(9, 5));
   EXPECT_EQ(OpenSshRelease("OpenSSH_9.9p2, LibreSSL 3.3.6"), Release(9, 9));
   EXPECT_EQ(OpenSshRelease("OpenSSH_10.0p2 Debian-5"), Release(10, 0));

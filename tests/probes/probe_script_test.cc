@@ -83,8 +83,10 @@ class ProbeScript : public testing::Test {
           all, [&, &n = name](const auto& entry) { return entry.first == n; });
       all.emplace_back(name, value);
     }
+    std::vector<std::string> argv = around_;
+    argv.insert(argv.end(), {shell, "-c", before + probe.command + after});
     const ProcessResult result =
-        agentdoctor::Run({.argv = {shell, "-c", before + probe.command + after},
+        agentdoctor::Run({.argv = std::move(argv),
                           .environment = all,
                           .total_limit = Milliseconds(60'000)});
     EXPECT_EQ(result.end, ProcessEnd::kExited) << result.error << result.err;
@@ -130,6 +132,8 @@ class ProbeScript : public testing::Test {
   }
 
   TemporaryDirectory folder_;
+  /// A command that runs the login shell.
+  std::vector<std::string> around_ = {};
 };
 
 TEST(ProbeCommand, PassesEveryLoginShell) {
@@ -166,6 +170,39 @@ TEST_F(ProbeScript, SaysWhoAndWhere) {
   EXPECT_TRUE(side.startup_lines.known());
   EXPECT_TRUE(side.agents.empty());
   EXPECT_TRUE(side.agents_not_asked.empty());
+}
+
+// As on macOS and the BSDs, and in a chroot.
+TEST_F(ProbeScript, SaysWhatItCanNotKnowWithoutProc) {
+  around_ = {"unshare",
+             getuid() == 0 ? "-m" : "-rm",
+             "sh",
+             "-c",
+             "mount -t tmpfs none /proc && exec \"$@\"",
+             "sh"};
+  std::vector<std::string> trial = around_;
+  trial.emplace_back("true");
+  if (agentdoctor::Run({.argv = trial}).status != 0)
+    GTEST_SKIP() << "/proc can't be hidden here";
+  const RealAgent agent;
+  agent.AddKey("key");
+  const Side side = Probe({{"SSH_AUTH_SOCK", agent.path()}});
+  EXPECT_EQ(side.auth_sock.value(), agent.path());
+  EXPECT_TRUE(side.uid.known()) << side.uid.reason();
+  EXPECT_FALSE(side.name.empty());
+  EXPECT_EQ(side.initial_auth_sock.reason(), "there is no /proc");
+  EXPECT_FALSE(side.boot_id.known());
+  EXPECT_TRUE(side.startup_lines.known());
+  ASSERT_TRUE(side.long_lived.known()) << side.long_lived.reason();
+  EXPECT_TRUE(side.long_lived->holders.empty());
+  const auto& not_seen = side.long_lived->not_seen;
+  EXPECT_NE(std::find(not_seen.begin(), not_seen.end(),
+                      "processes: there is no /proc"),
+            not_seen.end());
+  // The agent is asked all the same.
+  ASSERT_EQ(side.agents.size(), 1U);
+  EXPECT_EQ(side.agents[0].state, AgentState::kAnswered);
+  EXPECT_EQ(side.agents[0].identities.size(), 1U);
 }
 
 TEST_F(ProbeScript, TellsUnsetFromEmpty) {
