@@ -4,6 +4,7 @@
 
 #include "checks.h"
 #include "path.h"
+#include "putty.h"
 #include "words.h"
 
 namespace agentdoctor::checks {
@@ -302,6 +303,7 @@ Finding FromFault(const Facts& facts, const TransportFault& fault,
   }
   finding.fixes = {std::move(fix)};
   finding.fixes.insert(finding.fixes.end(), more.begin(), more.end());
+  if (IsPutty(facts)) SpeakOfPutty(facts, finding);
   return finding;
 }
 
@@ -319,6 +321,24 @@ std::string HangExplained(const Facts& facts) {
     return "the login waits for the master at " + sharing->master.path +
            ", which does not answer";
   return {};
+}
+
+/// Why a login without any key is another check's finding: PuTTY had only the
+/// agent's, and there is none.
+std::string KeylessExplained(const Facts& facts, const Session& session) {
+  const AgentChoice* primary = facts.link.primary.get();
+  const ClientConfig* config = facts.link.config.get();
+  if (!IsPutty(facts) || !primary || !config || !session.fault ||
+      !session.transcript.accepted_key.empty() ||
+      !FirstValue(*config, "publickeyfile").empty() ||
+      (session.fault->code != "authentication-failed" &&
+       session.fault->code != "interaction-needed"))
+    return {};
+  if (!primary->path) return "the login needs an agent, and there is none";
+  const Agent* agent = PrimaryAgent(facts);
+  if (!agent || agent->state == AgentState::kAnswered) return {};
+  return "the login needs the agent at " + agent->path +
+         ", which does not answer";
 }
 
 /// No answer through a live master: whether anybody gets there at all is what
@@ -386,6 +406,10 @@ void JudgeEnd(const Facts& facts, const Session& session, Answer& answer) {
       return;
     }
   }
+  if (const std::string why = KeylessExplained(facts, session); !why.empty()) {
+    answer.skipped = why;
+    return;
+  }
   // ssh 9.4 and later gives a frozen master up by itself when a
   // ConnectTimeout is set, and then says that the proxy is dead.
   if (session.end == SessionEnd::kFailed)
@@ -404,7 +428,7 @@ void JudgeEnd(const Facts& facts, const Session& session, Answer& answer) {
       const TransportFault lost{
           .code = "connection-lost",
           .message = session.transcript.messages.empty()
-                         ? "ssh ended without a word"
+                         ? Program(facts) + " ended without a word"
                          : session.transcript.messages.back()};
       answer.findings.push_back(FromFault(facts, session.fault.value_or(lost),
                                           session.transcript.messages));
@@ -418,7 +442,9 @@ void JudgeEnd(const Facts& facts, const Session& session, Answer& answer) {
       ProbedSession(facts);  // says why not
       return;
   }
-  answer.summary = ThroughMaster(facts) ? "a session through the master"
+  answer.summary = ThroughMaster(facts)
+                       ? std::string("a session through the ") +
+                             (IsPutty(facts) ? "upstream" : "master")
                    : session.transcript.server_version.empty()
                        ? std::string("logged in")
                        : "logged in to " + session.transcript.server_version;

@@ -5,6 +5,7 @@
 #include "agentdoctor/ssh_options.h"
 #include "checks.h"
 #include "path.h"
+#include "putty.h"
 #include "words.h"
 
 namespace agentdoctor::checks {
@@ -24,6 +25,27 @@ constexpr std::array<std::string_view, 12> kCodes = {
     "mux-directory-missing",
     "mux-leaks-forwarding"};
 
+/// What the program that holds a shared connection is called, and its clients.
+struct Terms {
+  std::string master;
+  std::string a_master;
+  std::string client;
+  std::string question;       ///< what only tells that the process lives
+  std::string without_agent;  ///< the option that asks for no agent
+};
+
+const Terms& TermsOf(const Facts& facts) {
+  static const Terms ssh{"master", "A master", "ssh", "ssh -O check", "ssh -a"};
+  static const Terms putty{"upstream", "An upstream", "PuTTY",
+                           "plink -shareexists", "plink -a"};
+  return IsPutty(facts) ? putty : ssh;
+}
+
+/// "probe through the master", as the source of an evidence.
+std::string ThroughSource(const Facts& facts, const char* what = "probe") {
+  return what + (" through the " + TermsOf(facts).master);
+}
+
 /// "the master for gitlab-runner (pid 6192, 3 days old)".
 std::string Describe(const Facts& facts, const Master& master) {
   std::string details;
@@ -34,16 +56,17 @@ std::string Describe(const Facts& facts, const Master& master) {
   }
   const std::string& host =
       master.host.empty() ? facts.request.destination : master.host;
-  return (host.empty() ? "the master at " + master.path
-                       : "the master for " + host) +
+  return "the " + TermsOf(facts).master +
+         (host.empty() ? " at " + master.path : " for " + host) +
          (details.empty() ? "" : " (" + details + ")");
 }
 
 /// The master's answer, and what is newer than it.
 std::vector<Evidence> Seen(const Facts& facts, const Master& master) {
   std::vector<Evidence> evidence = {
-      {.source = SshSource(facts, "-O check"),
+      {.source = TermsOf(facts).question + " " + facts.request.destination,
        .text = !master.detail.empty() ? master.detail
+               : IsPutty(facts)       ? "an upstream listens at " + master.path
                : master.pid
                    ? "Master running (pid=" + std::to_string(*master.pid) + ")"
                    : "Master running"}};
@@ -53,7 +76,8 @@ std::vector<Evidence> Seen(const Facts& facts, const Master& master) {
   for (const ConfigFile& file : master.newer_config)
     evidence.push_back({.source = "stat",
                         .text = "changed " + Moment(file.modified) +
-                                ", after the master started",
+                                ", after the " + TermsOf(facts).master +
+                                " started",
                         .file = file.path});
   return evidence;
 }
@@ -116,6 +140,7 @@ std::string ReasonToAsk(const Facts& facts, const Master& master) {
 /// The remedy for a stale master.  With `-O stop` it takes no new sessions and
 /// ends with its last one, so nobody's shell is lost.
 Fix StopMaster(const Facts& facts, const Master& master, bool deliberate) {
+  if (IsPutty(facts)) return CloseUpstream(facts, master);
   Fix fix{.title =
               "Let the old master go, so that the next connection makes a "
               "new one",
@@ -303,12 +328,12 @@ void JudgeUnresponsive(const Facts& facts, const Master& master,
       .severity = bypassed ? Severity::kWarning : Severity::kError,
       .summary =
           Describe(facts, master) + " accepts connections but does not answer",
-      .explanation =
-          "Its process is stopped or stuck, so every ssh that "
-          "would share its connection hangs.",
+      .explanation = "Its process is stopped or stuck, so every " +
+                     TermsOf(facts).client +
+                     " that would share its connection hangs.",
       .evidence = {
-          {.source = master.host.empty() ? "ssh -O check"
-                                         : "ssh -O check " + master.host,
+          {.source = TermsOf(facts).question +
+                     (master.host.empty() ? "" : " " + master.host),
            .text = "no answer within the deadline at " + master.path}}};
   if (on_the_way)
     finding.explanation += " It serves " + master.host + ", on the way to " +
@@ -342,7 +367,10 @@ void AddControl(const Facts& facts, Finding& finding) {
     return;
   }
   if (!control->logged_in) {
-    std::string why = control->fault ? ": " + control->fault->message : "";
+    std::string why = control->fault ? ": " + control->fault->message
+                      : control->granted.reason().empty()
+                          ? ""
+                          : ": " + control->granted.reason();
     if (!why.ends_with('.')) why += '.';
     finding.explanation +=
         " A fresh login to compare could not be had unattended" + why;
@@ -367,16 +395,26 @@ void JudgeWithoutForwarding(const Facts& facts, const Master& master,
       .code = "mux-master-without-forwarding",
       .certainty = proven ? Certainty::kProven : Certainty::kLikely,
       .summary = Describe(facts, master) +
-                 " was started without agent forwarding, and every ssh reuses "
-                 "it",
+                 " was started without agent forwarding, and every " +
+                 TermsOf(facts).client + " reuses it",
       .explanation =
-          "Sharing a connection means sharing its settings: one that was made "
-          "before ForwardAgent was set, with -a, by scp or sftp (before 10.0), "
-          "or while no agent was reachable gives no session an agent, `ssh -A` "
-          "included, and says nothing.",
+          IsPutty(facts)
+              ? "Sharing a connection means sharing its settings: one that was "
+                "made without \"Allow agent forwarding\", or while "
+                "SSH_AUTH_SOCK "
+                "was not set, gives no session an agent, `plink -A` included. "
+                "The "
+                "upstream refuses by itself; the server is not asked."
+              : "Sharing a connection means sharing its settings: one that was "
+                "made "
+                "before ForwardAgent was set, with -a, by scp or sftp (before "
+                "10.0), "
+                "or while no agent was reachable gives no session an agent, "
+                "`ssh -A` "
+                "included, and says nothing.",
       .evidence = Seen(facts, master)};
   finding.evidence.push_back(
-      {.source = "probe through the master",
+      {.source = ThroughSource(facts),
        .text = "sshd made no agent socket for this connection"});
   AddControl(facts, finding);
   finding.fixes = {StopMaster(facts, master, false)};
@@ -401,18 +439,17 @@ void JudgeDeadAgent(const Facts& facts, const Master& master,
       .certainty = canary && SameMachine(facts) == true ? Certainty::kProven
                                                         : Certainty::kLikely,
       .summary = Describe(facts, master) +
-                 " forwards an agent that is gone, and every ssh reuses it",
+                 " forwards an agent that is gone, and every " +
+                 TermsOf(facts).client + " reuses it",
       .explanation =
-          "A master keeps the agent of the moment it was started. That one "
-          "has ended (or there was none); the one you have now answers.",
+          TermsOf(facts).a_master +
+          " keeps the agent of the moment it was started. That one has ended "
+          "(or there was none); the one you have now answers.",
       .evidence = Seen(facts, master)};
   finding.evidence.push_back(
-      {.source = "probe through the master",
-       .text =
-           agent.path + ": " +
-           (agent.state == AgentState::kSilent ? "no answer within the deadline"
-            : agent.detail.empty()             ? "closed without an answer"
-                                               : agent.detail)});
+      {.source = ThroughSource(facts),
+       .text = agent.path + ": " +
+               (agent.detail.empty() ? StateWords(agent) : agent.detail)});
   if (const Agent* near = ForwardedAgent(facts))
     finding.evidence.push_back(
         {.source = "agent protocol",
@@ -433,17 +470,17 @@ void JudgeOtherAgent(const Facts& facts, const Master& master,
     if (!here.contains(identity.fingerprint))
       foreign.push_back(KeyName(identity));
   if (foreign.empty()) return;  // fewer keys: constraints hide them
-  Finding finding{.code = "mux-master-other-agent",
-                  .severity = Severity::kWarning,
-                  .summary = Describe(facts, master) +
-                             " forwards another agent than the one at " +
-                             near->path,
-                  .explanation =
-                      "A master keeps the agent of the moment it was started, "
-                      "whatever SSH_AUTH_SOCK, IdentityAgent or ForwardAgent "
-                      "say now. Servers may take you for somebody else.",
-                  .evidence = Seen(facts, master)};
-  finding.evidence.push_back({.source = "probe through the master",
+  Finding finding{
+      .code = "mux-master-other-agent",
+      .severity = Severity::kWarning,
+      .summary = Describe(facts, master) +
+                 " forwards another agent than the one at " + near->path,
+      .explanation = TermsOf(facts).a_master +
+                     " keeps the agent of the moment it was started, "
+                     "whatever SSH_AUTH_SOCK, IdentityAgent or ForwardAgent "
+                     "say now. Servers may take you for somebody else.",
+      .evidence = Seen(facts, master)};
+  finding.evidence.push_back({.source = ThroughSource(facts),
                               .text = agent.path + ": " + List(foreign)});
   std::vector<std::string> ours;
   for (const Identity& identity : near->identities)
@@ -466,17 +503,20 @@ void JudgeLeak(const Facts& facts, const Master& master,
                  " forwards an agent, though the configuration says no",
       .explanation =
           "Once a connection has forwarded an agent, sshd gives it "
-          "to every later session of that connection, `ssh -a` "
-          "included.",
+          "to every later session of that connection, `" +
+          TermsOf(facts).without_agent + "` included.",
       .evidence = Seen(facts, master)};
   finding.evidence.push_back(
-      {.source = "probe through the master",
+      {.source = ThroughSource(facts),
        .text = "SSH_AUTH_SOCK leads to " + List(handed.sockets)});
   if (config && config->forward_agent_line)
     finding.evidence.push_back(AsEvidence(*config->forward_agent_line));
   else
-    finding.evidence.push_back(
-        {.source = SshSource(facts, "-G"), .text = "forwardagent no"});
+    finding.evidence.push_back(IsPutty(facts)
+                                   ? Evidence{.source = "saved session",
+                                              .text = "AgentFwd=0 (by default)"}
+                                   : Evidence{.source = SshSource(facts, "-G"),
+                                              .text = "forwardagent no"});
   finding.fixes = {StopMaster(facts, master, true)};
   answer.findings.push_back(std::move(finding));
 }
@@ -502,24 +542,26 @@ void JudgeConnectionDead(const Facts& facts, const Master& master,
       .summary = Describe(facts, master) +
                  " answers, but its connection is dead: sessions through it "
                  "hang",
-      .explanation =
-          "`ssh -O check` only tells that the process lives. After "
-          "sleep, a network change or a server's restart the "
-          "connection behind it can be gone.",
+      .explanation = "`" + TermsOf(facts).question +
+                     "` only tells that the process lives. After "
+                     "sleep, a network change or a server's restart the "
+                     "connection behind it can be gone.",
       .evidence = Seen(facts, master)};
-  finding.evidence.push_back({.source = "session through the master",
+  finding.evidence.push_back({.source = ThroughSource(facts, "session"),
                               .text = "no answer within the deadline"});
   if (fresh)
     finding.evidence.push_back(
         {.source = FreshLogin(facts), .text = "logged in"});
   else
     AddControl(facts, finding);
-  finding.fixes = {StopMaster(facts, master, false),
-                   {.title = "End the master at once, with every session in it",
-                    .safety = Safety::kReview,
-                    .commands = {MasterCommand(facts, "exit")},
-                    .action = Action::kExitMaster,
-                    .target = master.path}};
+  finding.fixes = {StopMaster(facts, master, false)};
+  if (!IsPutty(facts))
+    finding.fixes.push_back(
+        {.title = "End the master at once, with every session in it",
+         .safety = Safety::kReview,
+         .commands = {MasterCommand(facts, "exit")},
+         .action = Action::kExitMaster,
+         .target = master.path});
   answer.findings.push_back(std::move(finding));
 }
 
@@ -573,8 +615,11 @@ void JudgeSession(const Facts& facts, const Sharing& sharing, Answer& answer) {
   if (!agent) throw FactUnknown(WhyNotAsked(facts, handed.sockets.front()));
   if (agent->state == AgentState::kAnswered)
     JudgeOtherAgent(facts, master, *agent, answer);
-  else if (LocalCause(facts).empty() && (agent->state == AgentState::kDropped ||
-                                         agent->state == AgentState::kSilent))
+  else if (LocalCause(facts).empty() &&
+           (agent->state == AgentState::kDropped ||
+            agent->state == AgentState::kSilent ||
+            // PuTTY answers for an agent that it can't reach (agentf.c).
+            (IsPutty(facts) && agent->state == AgentState::kListRefused)))
     JudgeDeadAgent(facts, master, *agent, answer);
 }
 

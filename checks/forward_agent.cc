@@ -5,6 +5,7 @@
 
 #include "checks.h"
 #include "path.h"
+#include "putty.h"
 #include "words.h"
 
 namespace agentdoctor::checks {
@@ -512,6 +513,7 @@ void JudgeVsCode(const Facts& facts, Answer& answer) {
 Answer Run(const Facts& facts) {
   Answer answer;
   const ClientConfig& config = *facts.link.config;
+  if (IsPutty(facts)) return JudgePuttySettings(facts, config);
   if (config.error) {
     answer.findings.push_back(ConfigRejected(facts, *config.error));
     return answer;

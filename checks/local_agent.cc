@@ -154,8 +154,8 @@ Finding NotRunning(const Facts& facts, const AgentChoice& choice) {
   }
   if (choice.source == AgentSource::kEnvironment) {
     finding.summary = "no agent to forward: SSH_AUTH_SOCK is not set here";
-    finding.explanation =
-        "Nothing else names an agent, so ssh silently turns forwarding off.";
+    finding.explanation = "Nothing else names an agent, so " + Program(facts) +
+                          " silently turns forwarding off.";
     finding.evidence = {
         {.source = "environment", .text = "SSH_AUTH_SOCK is not set"}};
   } else {
@@ -547,7 +547,7 @@ void JudgeForwarded(const Facts& facts, const AgentChoice& choice,
   }
   answer.summary = Count(agent->identities.size(), "identity", "identities") +
                    " at " + Located(*agent);
-  if (agent->session_bind == ExtensionAnswer::kClosed &&
+  if (agent->session_bind == ExtensionAnswer::kClosed && !IsPutty(facts) &&
       SendsSessionBind(facts.link.version))
     answer.findings.push_back(
         {.code = "agent-drops-extensions",

@@ -141,7 +141,8 @@ std::string LocalCause(const Facts& facts) {
   const Agent* agent = ForwardedAgent(facts);
   if (agent && agent->state != AgentState::kAnswered)
     return "the agent at " + agent->path + " does not answer";
-  if (agent && agent->session_bind == ExtensionAnswer::kClosed)
+  if (agent && agent->session_bind == ExtensionAnswer::kClosed &&
+      !IsPutty(facts))
     return "the agent at " + agent->path + " drops ssh's connections";
   const AgentChoice* primary = facts.link.primary.get();
   if (primary && !primary->path) return "ssh has no agent to log in with";

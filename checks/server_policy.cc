@@ -45,6 +45,25 @@ Logins FreshLogins(const Facts& facts) {
   return logins;
 }
 
+/// The server's answer to a request for forwarding, if one wanted it: the
+/// control, or PuTTY's own session.
+const bool* Granted(const Logins& logins) {
+  if (logins.control)
+    if (const bool* granted = logins.control->granted.get()) return granted;
+  return logins.session ? logins.session->transcript.forwarding_granted.get()
+                        : nullptr;
+}
+
+/// The same as evidence; there has to be one.
+Evidence Answered(const Facts& facts, const Logins& logins) {
+  if (logins.control && logins.control->granted.known())
+    return PolicyAnswer(facts, *logins.control);
+  return {.source = LoginSource(facts, "-v"),
+          .text = *Granted(logins)
+                      ? "Agent forwarding enabled: the server grants it"
+                      : "Agent forwarding refused: the server refuses it"};
+}
+
 /// Key options are ANDed over the sources: a line of authorized_keys, a
 /// certificate, a principals file.
 const KeyOptions* Denying(const Transcript& transcript) {
@@ -110,9 +129,8 @@ Finding KeyDenies(const Facts& facts, const Logins& logins,
   }
   for (const KeyOptions& announced : transcript.key_options)
     finding.evidence.push_back(Announced(logins.source, announced));
-  if (!AnnouncesKeyOptions(facts) && logins.control &&
-      logins.control->granted.known())
-    finding.evidence.push_back(PolicyAnswer(facts, *logins.control));
+  if (!AnnouncesKeyOptions(facts) && Granted(logins))
+    finding.evidence.push_back(Answered(facts, logins));
   if (!transcript.accepted_key.empty())
     finding.evidence.push_back(
         {.source = logins.source,
@@ -220,13 +238,15 @@ std::string WhyDenied(const Facts& facts, Software software, bool refused,
                  "key's options allows it: AllowAgentForwarding no or "
                  "DisableForwarding yes in its configuration, perhaps under a "
                  "Match line or in a drop-in file."
-               : "ssh asked for forwarding, the key's options allow it, and no "
-                 "error was reported, yet sshd made no socket: probably "
-                 "AllowAgentForwarding no or DisableForwarding yes, perhaps "
-                 "under a Match line or in a drop-in file.";
+               : Program(facts) +
+                     " asked for forwarding, the key's options allow it, and "
+                     "no error was reported, yet sshd made no socket: probably "
+                     "AllowAgentForwarding no or DisableForwarding yes, "
+                     "perhaps under a Match line or in a drop-in file.";
   const std::string how = refused ? "It refuses the request itself. "
-                                  : "ssh asked for forwarding, and no agent "
-                                    "socket was made. ";
+                                  : Program(facts) +
+                                        " asked for forwarding, and no agent "
+                                        "socket was made. ";
   if (software == Software::kDropbear)
     return how +
            (key_allows
@@ -258,7 +278,7 @@ Finding ServerDenies(const Facts& facts, const Logins& logins, bool refused) {
       .summary = "the server at " + facts.request.destination +
                  " does not allow agent forwarding",
       .explanation = WhyDenied(facts, software, refused, !looked_up.empty())};
-  if (refused) finding.evidence.push_back(PolicyAnswer(facts, *logins.control));
+  if (refused) finding.evidence.push_back(Answered(facts, logins));
   if (logins.session) {
     finding.evidence.push_back({.source = LoginSource(facts, "-v"),
                                 .text = "agent forwarding was requested"});
@@ -318,7 +338,7 @@ Finding Unsupported(const Facts& facts, const Logins& logins, bool refused,
       .evidence = {{.source = logins.source,
                     .text = "remote software version " + version}}};
   if (refused)
-    finding.evidence.push_back(PolicyAnswer(facts, *logins.control));
+    finding.evidence.push_back(Answered(facts, logins));
   else if (no_socket)
     finding.evidence.push_back(
         {.source = Probe(facts),
@@ -347,8 +367,7 @@ Finding Unsupported(const Facts& facts, const Logins& logins, bool refused,
 
 void JudgePolicy(const Facts& facts, const Session& session, Answer& answer) {
   const Logins logins = FreshLogins(facts);
-  const bool* granted =
-      logins.control ? logins.control->granted.get() : nullptr;
+  const bool* granted = Granted(logins);
   const bool probed = session.end == SessionEnd::kProbed;
   const HandedOver handed = probed ? LookAtHandedOver(facts) : HandedOver{};
 

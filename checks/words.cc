@@ -108,7 +108,8 @@ std::vector<std::string> Ssh(const Facts& facts,
                              std::initializer_list<std::string> words) {
   std::vector<std::string> argv{facts.request.ssh};
   for (const std::string& option : facts.request.ssh_options)
-    if (option != "-A" && option != "-a") argv.push_back(option);
+    if (option != "-A" && option != "-a")
+      argv.push_back(option == "-p" && IsPutty(facts) ? "-P" : option);
   argv.insert(argv.end(), words);
   argv.push_back(facts.request.destination);
   return argv;
@@ -158,14 +159,21 @@ std::string ConfigPath(std::string_view path) {
              : "\"" + text + "\"";
 }
 
+bool IsPutty(const Facts& facts) { return facts.link.client == "putty"; }
+
+std::string Program(const Facts& facts) {
+  return IsPutty(facts) ? "plink" : "ssh";
+}
+
 std::string SshSource(const Facts& facts, std::string_view words) {
-  return "ssh " + std::string(words) + " " + facts.request.destination;
+  return Program(facts) + " " + std::string(words) + " " +
+         facts.request.destination;
 }
 
 std::string LoginSource(const Facts& facts, std::string_view words) {
   if (facts.link.client == "libssh")
     return "libssh " + facts.request.destination;
-  return words.empty() ? "ssh " + facts.request.destination
+  return words.empty() ? Program(facts) + " " + facts.request.destination
                        : SshSource(facts, words);
 }
 

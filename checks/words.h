@@ -33,7 +33,7 @@ std::string PlaceAndScope(const ConfigLine& line);
 /// The line itself as evidence, and the Host or Match line it stands under.
 Evidence AsEvidence(const ConfigLine& line);
 
-/// The user's own ssh with their options and \a words, to the destination.
+/// The user's own ssh or plink with their options and \a words, to the destination.
 /// -A and -a are left out: they would change what is asked about.
 std::vector<std::string> Ssh(const Facts& facts,
                              std::initializer_list<std::string> words = {});
@@ -51,6 +51,12 @@ std::vector<std::string> SshWith(const Facts& facts, std::string_view keyword,
 /// A path as the argument of a line of ssh_config(5), or of -o: quoted where
 /// ssh would take it apart, and `%` doubled, which starts a token.
 std::string ConfigPath(std::string_view path);
+
+/// Whose words and menus a finding speaks of.
+bool IsPutty(const Facts& facts);
+
+/// The client's program: "ssh", "plink".
+std::string Program(const Facts& facts);
 
 /// "ssh -O check gitlab-runner", as the source of an evidence.
 std::string SshSource(const Facts& facts, std::string_view words);

@@ -338,6 +338,7 @@ constexpr auto Fields(const Transcript*) {
                     Field{"throughMaster", &T::through_master},
                     Field{"fallback", &T::fallback},
                     Field{"forwardingRequested", &T::forwarding_requested},
+                    Field{"forwardingGranted", &T::forwarding_granted},
                     Field{"keyOptions", &T::key_options},
                     Field{"acceptedKey", &T::accepted_key},
                     Field{"acceptedCertificate", &T::accepted_certificate},

@@ -321,7 +321,7 @@ void AddTimeoutOption(CLI::App& app, double& timeout) {
 }
 
 struct RunArguments {
-  SshWords ssh = {};
+  SshWords ssh = {.ssh = {}};  ///< the client's own program
   std::vector<std::string> destinations = {};
   std::vector<std::string> pasted = {};  ///< after "--"
   OutputOptions output = {};
@@ -339,8 +339,8 @@ struct RunArguments {
 
 void AddRunOptions(CLI::App& app, RunArguments& run) {
   app.add_option("DESTINATION", run.destinations,
-                 "host, user@host or ssh://user@host:port; after \"--\" a "
-                 "whole ssh command line");
+                 "host, user@host or ssh://user@host:port (plink: or a saved "
+                 "session); after \"--\" a whole ssh command line");
   AddSshOptions(app, run.ssh);
   app.add_option("--to", run.to,
                  "From the host, can the forwarded keys log in to DEST? "
@@ -420,11 +420,12 @@ std::vector<Request> Requests(const CLI::App& app, const RunArguments& run) {
     Request& request = requests.front();
     request.ssh_options.insert(request.ssh_options.begin(), words.begin(),
                                words.end());
-    if (run.ssh.ssh != "ssh") request.ssh = run.ssh.ssh;
+    if (!run.ssh.ssh.empty()) request.ssh = run.ssh.ssh;
   }
   for (const std::string& destination : run.destinations) {
-    if (const std::string fault = DestinationFault(destination); !fault.empty())
-      throw UsageError(fault);
+    const std::string fault =
+        run.client == Request{}.client ? DestinationFault(destination) : "";
+    if (!fault.empty()) throw UsageError(fault);
     const bool again =
         std::ranges::any_of(requests, [&](const Request& request) {
           return request.destination == destination;
@@ -432,7 +433,7 @@ std::vector<Request> Requests(const CLI::App& app, const RunArguments& run) {
     if (again) continue;
     Request request;
     request.destination = destination;
-    request.ssh = run.ssh.ssh;
+    request.ssh = run.ssh.ssh.empty() ? ClientProgram(run.client) : run.ssh.ssh;
     request.ssh_options = Words(app, run.ssh);
     requests.push_back(std::move(request));
   }
@@ -444,6 +445,8 @@ std::vector<Request> Requests(const CLI::App& app, const RunArguments& run) {
     request.key_fingerprint = fingerprint;
     request.interactive = run.interactive;
     request.client = run.client;
+    if (const std::string fault = RequestFault(request); !fault.empty())
+      throw UsageError(fault);
     request.to = to;
   }
   return requests;

@@ -417,6 +417,9 @@ struct Transcript {
   std::string fallback = {};
   /// The client asked for agent forwarding.
   Fact<bool> forwarding_requested = {};
+  /// The server's answer, where the client wants one (PuTTY) and no master
+  /// stands between.
+  Fact<bool> forwarding_granted = {};
   /// The last group before the session: options of the key that logged in.
   std::vector<KeyOptions> key_options = {};
   std::string accepted_key = {};  ///< "ED25519 SHA256:... agent"

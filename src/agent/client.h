@@ -40,6 +40,9 @@ Identity ParsePublicKey(std::string_view blob, std::string comment);
 /// the key it certifies.
 std::string Fingerprint(std::string_view blob);
 
+/// The 32 bytes of the digest.
+std::string Sha256(std::string_view bytes);
+
 /// White space in \a text is skipped; nothing if it is no base64.
 std::string DecodeBase64(std::string_view text);
 std::string EncodeBase64(std::string_view bytes);

@@ -65,15 +65,8 @@ std::optional<Certified> ReadCertificate(std::string_view blob) {
   return std::nullopt;
 }
 
-std::string Sha256(std::string_view bytes) {
-  std::array<std::uint8_t, SHA256_DIGEST_SIZE> digest;
-  sha256_ctx hash;
-  sha256_init(&hash);
-  sha256_update(&hash, bytes.size(),
-                reinterpret_cast<const std::uint8_t*>(bytes.data()));
-  sha256_digest(&hash, digest.size(), digest.data());
-  std::string text = EncodeBase64(
-      {reinterpret_cast<const char*>(digest.data()), digest.size()});
+std::string PrintOf(std::string_view bytes) {
+  std::string text = EncodeBase64(Sha256(bytes));
   while (text.ends_with('=')) text.pop_back();
   return "SHA256:" + text;
 }
@@ -82,6 +75,17 @@ constexpr std::string_view kBase64 =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 }  // namespace
+
+std::string Sha256(std::string_view bytes) {
+  std::string digest(SHA256_DIGEST_SIZE, '\0');
+  sha256_ctx hash;
+  sha256_init(&hash);
+  sha256_update(&hash, bytes.size(),
+                reinterpret_cast<const std::uint8_t*>(bytes.data()));
+  sha256_digest(&hash, digest.size(),
+                reinterpret_cast<std::uint8_t*>(digest.data()));
+  return digest;
+}
 
 std::string EncodeBase64(std::string_view bytes) {
   std::string text;
@@ -128,11 +132,11 @@ std::string DecodeBase64(std::string_view text) {
 std::string Fingerprint(std::string_view blob) {
   try {
     if (const auto certified = ReadCertificate(blob))
-      return Sha256(certified->plain_blob);
+      return PrintOf(certified->plain_blob);
   } catch (const std::runtime_error&) {
     // No key at all; its bytes still have a fingerprint.
   }
-  return Sha256(blob);
+  return PrintOf(blob);
 }
 
 Identity ParsePublicKey(std::string_view blob, std::string comment) {

@@ -87,11 +87,22 @@ std::unique_ptr<Client> MakeClient(const std::string& name,
                                    const RunOptions& options);
 const std::vector<std::string>& ClientNames();
 
+/// The program that the client of that name runs unless told otherwise:
+/// "ssh", "plink".
+std::string ClientProgram(const std::string& name);
+
+/// What is wrong with a request for its client (a destination or an option that
+/// its program does not know); empty if nothing is.
+std::string RequestFault(const Request& request);
+
 /// libssh, in this process.
 std::unique_ptr<Client> MakeLibssh(const RunOptions& options);
 
 /// OpenSSH's ssh, by program name or path, at \a place.
 std::unique_ptr<Client> MakeOpenSsh(const RunOptions& options,
                                     Place& place = Here());
+
+/// PuTTY's plink.
+std::unique_ptr<Client> MakePutty(const RunOptions& options);
 
 }  // namespace agentdoctor
