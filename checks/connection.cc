@@ -5,6 +5,7 @@
 #include "checks.h"
 #include "path.h"
 #include "putty.h"
+#include "tsh.h"
 #include "words.h"
 
 namespace agentdoctor::checks {
@@ -304,6 +305,7 @@ Finding FromFault(const Facts& facts, const TransportFault& fault,
   finding.fixes = {std::move(fix)};
   finding.fixes.insert(finding.fixes.end(), more.begin(), more.end());
   if (IsPutty(facts)) SpeakOfPutty(facts, finding);
+  if (IsTsh(facts)) SpeakOfTsh(facts, finding);
   return finding;
 }
 

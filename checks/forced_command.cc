@@ -165,6 +165,8 @@ Evidence Announced(const std::string& source, const KeyOptions& options) {
 void JudgeForcedCommand(const Facts& facts, const Session& session,
                         Answer& answer) {
   const Transcript& transcript = session.transcript;
+  // tsh gives a session up where the server refuses to forward an agent.
+  if (IsTsh(facts) && session.transcript.forwarding_granted.known()) return;
   if (session.end != SessionEnd::kNoProbe ||
       !(transcript.authenticated || ThroughMaster(facts)))
     return;

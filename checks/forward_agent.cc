@@ -6,12 +6,13 @@
 #include "checks.h"
 #include "path.h"
 #include "putty.h"
+#include "tsh.h"
 #include "words.h"
 
 namespace agentdoctor::checks {
 namespace {
 
-constexpr std::array<std::string_view, 10> kCodes = {
+constexpr std::array<std::string_view, 11> kCodes = {
     "config-error",
     "forwarding-not-requested",
     "forwarding-disabled-by-config",
@@ -21,7 +22,8 @@ constexpr std::array<std::string_view, 10> kCodes = {
     "forward-agent-primary-missing",
     "host-alias-mismatch",
     "forward-agent-global",
-    "vscode-forwarding-off"};
+    "vscode-forwarding-off",
+    "teleport-agent-forwarded"};
 
 /// The argument of a ForwardAgent line.
 std::string Argument(const ConfigLine& line) {
@@ -514,6 +516,7 @@ Answer Run(const Facts& facts) {
   Answer answer;
   const ClientConfig& config = *facts.link.config;
   if (IsPutty(facts)) return JudgePuttySettings(facts, config);
+  if (IsTsh(facts)) return JudgeTshOptions(facts, config);
   if (config.error) {
     answer.findings.push_back(ConfigRejected(facts, *config.error));
     return answer;

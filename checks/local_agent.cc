@@ -8,6 +8,7 @@
 #include "live_agents.h"
 #include "path.h"
 #include "shell.h"
+#include "tsh.h"
 #include "words.h"
 
 namespace agentdoctor::checks {
@@ -44,6 +45,8 @@ std::string Chooser(const Facts& facts, const AgentChoice& choice) {
       break;
     case AgentSource::kEnvironment:
       return "SSH_AUTH_SOCK";
+    case AgentSource::kTeleport:
+      return "tsh";
   }
   if (choice.line)
     name += " (" + Place(*choice.line) + ")";
@@ -317,8 +320,8 @@ Finding Unusable(const Facts& facts, const AgentChoice& choice,
           "the agent at " + named + ", accepts connections but does not answer";
       finding.explanation =
           "It may be stopped, or wait for a touch or for a dialog on another "
-          "screen: OpenSSH's agent answers nobody meanwhile. ssh waits for it "
-          "without a limit.";
+          "screen: OpenSSH's agent answers nobody meanwhile. " +
+          Program(facts) + " waits for it without a limit.";
       finding.evidence = {Asked(agent, agent.detail.empty()
                                            ? "no answer within the deadline"
                                            : agent.detail)};
@@ -398,8 +401,10 @@ void JudgeEmpty(const Facts& facts, const AgentChoice& choice,
         "AddKeysToAgent is on, so ssh adds the key it logs in with.";
   } else {
     finding.explanation +=
-        "Logging in with a key file (IdentityFile, -i) does not put the key "
-        "into the agent.";
+        IsTsh(facts)
+            ? "tsh logs in with the keys of ~/.tsh, whatever this agent holds."
+            : "Logging in with a key file (IdentityFile, -i) does not put the "
+              "key into the agent.";
   }
   for (const Agent* other : LiveAgents(facts, agent.path))
     finding.fixes.push_back(UseAgent(facts, choice, *other));
@@ -460,6 +465,33 @@ void JudgeKey(const Facts& facts, const AgentChoice& choice, const Agent& agent,
   answer.findings.push_back(std::move(finding));
 }
 
+/// tsh's own key agent is seen at the far end alone.
+void JudgeOwnAgent(const Facts& facts, Answer& answer) {
+  const Agent* agent = ArrivedAgent(facts);
+  if (!agent) {
+    answer.skipped = "tsh forwards its own key agent, which lives inside of it";
+    return;
+  }
+  answer.summary = Count(agent->identities.size(), "identity", "identities") +
+                   " in the key agent inside of tsh";
+  const std::string& key = facts.request.key_fingerprint;
+  if (key.empty() || Fingerprints(*agent).contains(key)) return;
+  Finding finding{
+      .code = "agent-key-missing",
+      .summary = "tsh's own key agent, which it forwards, does not hold " +
+                 (facts.request.key == key ? key
+                                           : facts.request.key + " (" + key +
+                                                 ")"),
+      .explanation = "Only keys in the agent that is forwarded can be used "
+                     "beyond the host."};
+  for (const Identity& identity : agent->identities)
+    finding.evidence.push_back(Asked(*agent, KeyName(identity)));
+  if (agent->identities.empty())
+    finding.evidence.push_back(Asked(*agent, "0 identities"));
+  finding.fixes = {ForwardUsersAgent(facts)};
+  answer.findings.push_back(std::move(finding));
+}
+
 void JudgeIdentities(const Facts& facts, const Agent& agent, Answer& answer) {
   if (agent.identities.size() > kFewKeys)
     answer.findings.push_back(
@@ -473,12 +505,17 @@ void JudgeIdentities(const Facts& facts, const Agent& agent, Answer& answer) {
                         "is offered all of them, too.",
          .evidence = {Asked(
              agent, Count(agent.identities.size(), "identity", "identities"))},
-         .fixes = {{.title = "Name the key for each host (a public key file is "
-                             "enough)",
-                    .safety = Safety::kManual,
-                    .edits = {{.file = "~/.ssh/config",
-                               .text = "IdentityFile ~/.ssh/KEY.pub\n"
-                                       "IdentitiesOnly yes"}}}}});
+         .fixes = {
+             IsTsh(facts)
+                 ? Fix{.title = "Keep fewer keys in the agent",
+                       .safety = Safety::kManual,
+                       .commands = {{"ssh-add", "-l"}}}
+                 : Fix{.title = "Name the key for each host (a public key file "
+                                "is enough)",
+                       .safety = Safety::kManual,
+                       .edits = {{.file = "~/.ssh/config",
+                                  .text = "IdentityFile ~/.ssh/KEY.pub\n"
+                                          "IdentitiesOnly yes"}}}}});
 
   for (const Identity& identity : agent.identities) {
     if (!identity.certificate || facts.collected <= 0) continue;
@@ -519,6 +556,10 @@ bool SendsSessionBind(const std::string& version) {
 
 void JudgeForwarded(const Facts& facts, const AgentChoice& choice,
                     Answer& answer) {
+  if (choice.source == AgentSource::kTeleport) {
+    JudgeOwnAgent(facts, answer);
+    return;
+  }
   if (!choice.path) {
     // A ForwardAgent variable that is unset is forward-agent-socket-unset.
     if (choice.source != AgentSource::kForwardAgent)
@@ -548,7 +589,7 @@ void JudgeForwarded(const Facts& facts, const AgentChoice& choice,
   answer.summary = Count(agent->identities.size(), "identity", "identities") +
                    " at " + Located(*agent);
   if (agent->session_bind == ExtensionAnswer::kClosed && !IsPutty(facts) &&
-      SendsSessionBind(facts.link.version))
+      !IsTsh(facts) && SendsSessionBind(facts.link.version))
     answer.findings.push_back(
         {.code = "agent-drops-extensions",
          .summary = "the agent at " + Located(*agent) + ", which " +
@@ -587,6 +628,7 @@ void JudgePrimary(const Facts& facts, Answer& answer) {
 
 void JudgeOthers(const Facts& facts, const AgentChoice& choice,
                  Answer& answer) {
+  if (choice.source == AgentSource::kTeleport) return;
   // There the others are the way out, and stand in that finding.
   if (facts.here && !ForwardingWorks(facts)) return;
   const Agent* forwarded =

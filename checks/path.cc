@@ -63,7 +63,8 @@ bool LacksToken(const Facts& facts, const char* token) {
 
 // Sockets as sshd names them: /tmp/ssh-XXXXXXXXXX/agent.PID up to 10.0 (ten
 // random characters; ssh-agent has twelve), ~/.ssh/agent/s.HASH.sshd.RANDOM
-// since 10.1, and dropbear's.
+// since 10.1, dropbear's, and a Teleport node's
+// (/tmp/teleport-RANDOM/teleport-PID.socket).
 bool NamedBySshd(std::string_view path) {
   const std::size_t slash = path.rfind('/');
   if (slash == std::string_view::npos || slash == 0) return false;
@@ -73,6 +74,8 @@ bool NamedBySshd(std::string_view path) {
   if (folder.starts_with("ssh-") && folder.size() == 14)
     return name.starts_with("agent.");
   if (folder.starts_with("dropbear-")) return name.starts_with("auth-");
+  if (folder.starts_with("teleport-"))
+    return name.starts_with("teleport-") && name.ends_with(".socket");
   return name.starts_with("s.") &&
          name.find(".sshd.") != std::string_view::npos;
 }
@@ -137,12 +140,13 @@ std::string LocalCause(const Facts& facts) {
     if (const bool* flag = config->forward_agent.get(); flag && !*flag)
       return "the configuration does not ask for forwarding";
   const AgentChoice* forwarded = facts.link.forwarded.get();
+  if (forwarded && forwarded->source == AgentSource::kTeleport) return {};
   if (forwarded && !forwarded->path) return "no agent is there to be forwarded";
   const Agent* agent = ForwardedAgent(facts);
   if (agent && agent->state != AgentState::kAnswered)
     return "the agent at " + agent->path + " does not answer";
   if (agent && agent->session_bind == ExtensionAnswer::kClosed &&
-      !IsPutty(facts))
+      !IsPutty(facts) && !IsTsh(facts))
     return "the agent at " + agent->path + " drops ssh's connections";
   const AgentChoice* primary = facts.link.primary.get();
   if (primary && !primary->path) return "ssh has no agent to log in with";

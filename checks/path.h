@@ -64,7 +64,7 @@ HandedOver LookAtHandedOver(const Facts& facts);
 /// Why the agent at \a path of the far side was not asked.
 std::string WhyNotAsked(const Facts& facts, const std::string& path);
 
-/// Whether \a path looks like a socket that sshd or dropbear made.
+/// Whether \a path looks like a socket that sshd, dropbear or Teleport made.
 bool NamedBySshd(std::string_view path);
 
 /// The agent behind the socket that sshd made; null if there is none or it

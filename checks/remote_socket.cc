@@ -5,6 +5,7 @@
 #include "checks.h"
 #include "path.h"
 #include "shell.h"
+#include "tsh.h"
 #include "words.h"
 
 namespace agentdoctor::checks {
@@ -354,8 +355,9 @@ void JudgeKeys(const Facts& facts, const Agent& agent, Answer& answer) {
     if (!there.contains(identity.fingerprint))
       hidden.push_back(KeyName(identity));
   if (!foreign.empty()) {
-    // Through a master this is mux-master-other-agent or mux-leaks-forwarding.
-    if (ThroughMaster(facts)) return;
+    // Through a master this is mux-master-other-agent or mux-leaks-forwarding,
+    // from tsh teleport-agent-forwarded.
+    if (ThroughMaster(facts) || OwnAgentArrived(facts)) return;
     answer.findings.push_back(
         {.code = "remote-keys-differ",
          .severity = Severity::kWarning,

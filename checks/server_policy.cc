@@ -7,6 +7,7 @@
 #include "forced_command.h"
 #include "path.h"
 #include "server_software.h"
+#include "tsh.h"
 #include "words.h"
 
 namespace agentdoctor::checks {
@@ -280,8 +281,9 @@ Finding ServerDenies(const Facts& facts, const Logins& logins, bool refused) {
       .explanation = WhyDenied(facts, software, refused, !looked_up.empty())};
   if (refused) finding.evidence.push_back(Answered(facts, logins));
   if (logins.session) {
-    finding.evidence.push_back({.source = LoginSource(facts, "-v"),
-                                .text = "agent forwarding was requested"});
+    finding.evidence.push_back(
+        {.source = IsTsh(facts) ? "tsh's rules" : LoginSource(facts, "-v"),
+         .text = "agent forwarding was requested"});
     if (logins.session->end == SessionEnd::kProbed)
       finding.evidence.push_back({.source = Probe(facts),
                                   .text = std::string(DaemonName(software)) +
@@ -297,6 +299,11 @@ Finding ServerDenies(const Facts& facts, const Logins& logins, bool refused) {
       finding.evidence.push_back(
           {.source = logins.source,
            .text = "remote software version " + logins.speaks->server_version});
+  }
+  if (IsTsh(facts)) {
+    AddServerConfig(facts, finding);
+    finding.fixes = {SpeakOfRoles(finding, SshdsRemedy(facts), refused)};
+    return finding;
   }
   if (IsSshd(software)) {
     AddServerConfig(facts, finding);

@@ -73,7 +73,7 @@ bool AnnouncesKeyOptions(const Facts& facts) {
       (session && session->transcript.accepted_certificate) ||
       (control && control->transcript.accepted_certificate);
   if (certificate && OpenSshRelease(version) < Release(7, 7)) return false;
-  return facts.link.client != "libssh" &&
+  return facts.link.client != "libssh" && !IsTsh(facts) &&
          (IsSshd(software) || software == Software::kWindows);
 }
 

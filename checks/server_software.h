@@ -34,7 +34,7 @@ bool IsSshd(Software software);
 
 /// The options of the key that logged in were announced ("Remote: ... key
 /// options:") and heard.  Servers other than OpenSSH's announce none, sshd up
-/// to 7.6 not those of a certificate, and libssh passes none on; then they may
+/// to 7.6 not those of a certificate, and neither libssh nor tsh passes any on; then they may
 /// be why the server refuses.
 bool AnnouncesKeyOptions(const Facts& facts);
 

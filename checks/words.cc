@@ -107,6 +107,7 @@ Evidence AsEvidence(const ConfigLine& line) {
 std::vector<std::string> Ssh(const Facts& facts,
                              std::initializer_list<std::string> words) {
   std::vector<std::string> argv{facts.request.ssh};
+  if (IsTsh(facts)) argv.emplace_back("ssh");
   for (const std::string& option : facts.request.ssh_options)
     if (option != "-A" && option != "-a")
       argv.push_back(option == "-p" && IsPutty(facts) ? "-P" : option);
@@ -129,6 +130,7 @@ std::vector<std::string> SshWith(const Facts& facts, std::string_view keyword,
   const std::vector<std::string>& options = facts.request.ssh_options;
   const std::string lowered = Lowered(keyword);
   std::vector<std::string> argv{facts.request.ssh};
+  if (IsTsh(facts)) argv.emplace_back("ssh");
   for (std::size_t i = 0; i < options.size(); ++i) {
     const bool flag = options[i] == "-a" || options[i] == "-A";
     const bool dropped =
@@ -161,12 +163,15 @@ std::string ConfigPath(std::string_view path) {
 
 bool IsPutty(const Facts& facts) { return facts.link.client == "putty"; }
 
+bool IsTsh(const Facts& facts) { return facts.link.client == "tsh"; }
+
 std::string Program(const Facts& facts) {
-  return IsPutty(facts) ? "plink" : "ssh";
+  return IsPutty(facts) ? "plink" : IsTsh(facts) ? "tsh ssh" : "ssh";
 }
 
 std::string SshSource(const Facts& facts, std::string_view words) {
-  return Program(facts) + " " + std::string(words) + " " +
+  // tsh has neither ssh's -v nor its -G.
+  return Program(facts) + " " + (IsTsh(facts) ? "" : std::string(words) + " ") +
          facts.request.destination;
 }
 

@@ -33,7 +33,7 @@ std::string PlaceAndScope(const ConfigLine& line);
 /// The line itself as evidence, and the Host or Match line it stands under.
 Evidence AsEvidence(const ConfigLine& line);
 
-/// The user's own ssh or plink with their options and \a words, to the destination.
+/// The user's own client with their options and \a words, to the destination.
 /// -A and -a are left out: they would change what is asked about.
 std::vector<std::string> Ssh(const Facts& facts,
                              std::initializer_list<std::string> words = {});
@@ -54,8 +54,9 @@ std::string ConfigPath(std::string_view path);
 
 /// Whose words and menus a finding speaks of.
 bool IsPutty(const Facts& facts);
+bool IsTsh(const Facts& facts);
 
-/// The client's program: "ssh", "plink".
+/// The client's program, as one calls it: "ssh", "plink", "tsh ssh".
 std::string Program(const Facts& facts);
 
 /// "ssh -O check gitlab-runner", as the source of an evidence.

@@ -97,7 +97,8 @@ constexpr auto Words(ConfigOrigin) {
 constexpr auto Words(AgentSource) {
   return std::array{Word{AgentSource::kForwardAgent, "forwardAgent"},
                     Word{AgentSource::kIdentityAgent, "identityAgent"},
-                    Word{AgentSource::kEnvironment, "environment"}};
+                    Word{AgentSource::kEnvironment, "environment"},
+                    Word{AgentSource::kTeleport, "teleport"}};
 }
 
 constexpr auto Words(MasterState) {

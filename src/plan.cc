@@ -4,6 +4,7 @@
 
 #include "path.h"
 #include "server_software.h"
+#include "words.h"
 
 namespace agentdoctor {
 namespace {
@@ -103,6 +104,8 @@ Plan AfterSession(const Facts& facts, const Session& session,
     case SessionEnd::kCutOff:
       break;
   }
+  if (checks::IsTsh(facts))
+    return None("each tsh session is a fresh login, its own control");
   if (mode == ControlMode::kAlways) return Control("--control always");
   if (checks::ForwardsCanary(facts))
     return None("the session was a fresh login that forwarded a canary");

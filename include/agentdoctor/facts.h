@@ -311,7 +311,12 @@ struct ClientConfig {
 };
 
 /// Which option names an agent.
-enum class AgentSource { kForwardAgent, kIdentityAgent, kEnvironment };
+enum class AgentSource {
+  kForwardAgent,
+  kIdentityAgent,
+  kEnvironment,
+  kTeleport,  ///< none does: tsh's own key agent, which lives inside of tsh
+};
 
 /// The agent a client would use, and why that one.
 struct AgentChoice {

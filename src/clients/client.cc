@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "clients/putty_sessions.h"
+#include "clients/tsh_options.h"
 
 namespace agentdoctor {
 namespace {
@@ -25,6 +26,7 @@ constexpr std::array kClients = {
                 NoFault},
     NamedClient{"libssh", "ssh", MakeLibssh, NoFault},
     NamedClient{"putty", "plink", MakePutty, PuttyRequestFault},
+    NamedClient{"tsh", "tsh", MakeTsh, TshRequestFault},
 };
 
 const NamedClient& Named(const std::string& name) {

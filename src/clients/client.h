@@ -88,7 +88,7 @@ std::unique_ptr<Client> MakeClient(const std::string& name,
 const std::vector<std::string>& ClientNames();
 
 /// The program that the client of that name runs unless told otherwise:
-/// "ssh", "plink".
+/// "ssh", "plink", "tsh".
 std::string ClientProgram(const std::string& name);
 
 /// What is wrong with a request for its client (a destination or an option that
@@ -104,5 +104,8 @@ std::unique_ptr<Client> MakeOpenSsh(const RunOptions& options,
 
 /// PuTTY's plink.
 std::unique_ptr<Client> MakePutty(const RunOptions& options);
+
+/// Teleport's tsh, the first in PATH.
+std::unique_ptr<Client> MakeTsh(const RunOptions& options);
 
 }  // namespace agentdoctor

@@ -12,6 +12,8 @@ const char* Name(AgentSource source) {
       return "IdentityAgent";
     case AgentSource::kEnvironment:
       return "SSH_AUTH_SOCK";
+    case AgentSource::kTeleport:
+      return "tsh";
   }
   return "";
 }
