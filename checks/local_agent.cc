@@ -478,12 +478,13 @@ void JudgeOwnAgent(const Facts& facts, Answer& answer) {
   if (key.empty() || Fingerprints(*agent).contains(key)) return;
   Finding finding{
       .code = "agent-key-missing",
-      .summary = "tsh's own key agent, which it forwards, does not hold " +
-                 (facts.request.key == key ? key
-                                           : facts.request.key + " (" + key +
-                                                 ")"),
-      .explanation = "Only keys in the agent that is forwarded can be used "
-                     "beyond the host."};
+      .summary =
+          "tsh's own key agent, which it forwards, does not hold " +
+          (facts.request.key == key ? key
+                                    : facts.request.key + " (" + key + ")"),
+      .explanation =
+          "Only keys in the agent that is forwarded can be used "
+          "beyond the host."};
   for (const Identity& identity : agent->identities)
     finding.evidence.push_back(Asked(*agent, KeyName(identity)));
   if (agent->identities.empty())

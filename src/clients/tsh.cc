@@ -22,6 +22,8 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t kOutputLimit = 1 << 20;
 constexpr std::size_t kOutputHead = 512;
 constexpr std::size_t kMessages = 40;
+/// tsh says nothing until the probe has ended, which takes its time, too.
+constexpr Milliseconds kProbeTime{2000};
 /// After the end marker: tsh has nothing left to do.
 constexpr Milliseconds kExitLimit{500};
 
@@ -187,7 +189,8 @@ SessionResult Tsh::OpenSession(const Facts& facts, const ProbeCommand& probe) {
   words.insert(words.end(), request.ssh_options.begin(),
                request.ssh_options.end());
   words.insert(words.end(), {request.destination, probe.command});
-  Command command = TshCommand(std::move(words), release, options_.step_limit);
+  Command command =
+      TshCommand(std::move(words), release, options_.step_limit + kProbeTime);
   command.stop_limit = kExitLimit;
   const auto hear = [&](std::string_view line) {
     if (transcript.messages.size() < kMessages)

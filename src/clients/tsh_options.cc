@@ -52,6 +52,10 @@ constexpr std::array kHarmful = {
     Foreign{"StrictHostKeyChecking",
             "with it tsh would write an unknown host key down"}};
 
+bool TakesArgument(std::string_view option) {
+  return option == "-l" || option == "-o" || option == "-p";
+}
+
 std::string OptionFault(const std::string& option) {
   const auto refuse = [&option](std::string_view why) {
     return "-o " + ShellQuote(option) +
@@ -99,9 +103,9 @@ std::string TshMode(const std::vector<std::string>& options) {
   std::string mode = "no";
   for (std::size_t i = 0; i < options.size(); ++i) {
     if (options[i] == "-A") return "yes";
-    if (options[i] != "-o" || i + 1 == options.size()) continue;
-    if (const auto set = ForwardAgentMode(options[i + 1])) mode = *set;
-    ++i;
+    if (!TakesArgument(options[i]) || ++i == options.size()) continue;
+    if (options[i - 1] != "-o") continue;
+    if (const auto set = ForwardAgentMode(options[i])) mode = *set;
   }
   return mode;
 }
@@ -125,9 +129,7 @@ std::string TshRequestFault(const Request& request) {
         std::ranges::find(kForeign, options[i], &Foreign::option);
     if (foreign != kForeign.end())
       return options[i] + " with --client tsh: " + std::string(foreign->why);
-    const bool argument =
-        options[i] == "-o" || options[i] == "-l" || options[i] == "-p";
-    if (!argument || ++i == options.size()) continue;
+    if (!TakesArgument(options[i]) || ++i == options.size()) continue;
     if (options[i - 1] != "-o") continue;
     if (std::string fault = OptionFault(options[i]); !fault.empty())
       return fault;

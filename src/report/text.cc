@@ -64,8 +64,11 @@ const char* Label(Stage stage) {
   }
   return "next hop";
 }
-/// Beyond the first host nothing is local.
+/// Beyond the first host nothing is local, and not every client has ssh's
+/// configuration.
 const char* Label(const HostReport& host, Stage stage) {
+  if (stage == Stage::kClient && host.client == "tsh") return "tsh options";
+  if (stage == Stage::kClient && host.client == "putty") return "session";
   return !host.via.empty() && stage == Stage::kAgent ? "agent" : Label(stage);
 }
 constexpr std::size_t kLabelWidth = std::string_view("remote agent").size();
