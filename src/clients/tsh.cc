@@ -58,12 +58,16 @@ Command TshCommand(std::vector<std::string> words, int release,
 
 /// Whether tsh asks the server to forward an agent: what its rules say, since
 /// it does not tell.
-Fact<bool> Requests(TshAgent agent, int release, const AgentChoice* users) {
+Fact<bool> Requests(const Facts& facts, TshAgent agent, int release) {
   if (agent != TshAgent::kUsers) return agent == TshAgent::kOwn;
-  if (users && !users->path) return false;
-  const auto keys = Variable("TELEPORT_ADD_KEYS_TO_AGENT");
-  const auto local = Variable("TELEPORT_USE_LOCAL_SSH_AGENT");
-  if (!ForwardsWithoutAddingKeys(release) && (keys == "no" || local == "false"))
+  const AgentChoice* choice = facts.link.forwarded.get();
+  if (!choice || !choice->path) return false;
+  const Agent* users = FindAgent(facts.near, *choice->path);
+  if (!users || users->state != AgentState::kAnswered)
+    return Unknown{"the agent at " + *choice->path + " does not answer"};
+  if (!ForwardsWithoutAddingKeys(release) &&
+      (Variable("TELEPORT_ADD_KEYS_TO_AGENT") == "no" ||
+       Variable("TELEPORT_USE_LOCAL_SSH_AGENT") == "false"))
     return Unknown{
         "tsh before 13.1 forwards no agent where TELEPORT_ADD_KEYS_TO_AGENT or "
         "TELEPORT_USE_LOCAL_SSH_AGENT keeps it from your agent"};
@@ -254,8 +258,8 @@ SessionResult Tsh::OpenSession(const Facts& facts, const ProbeCommand& probe) {
   transcript.authenticated =
       session.end == SessionEnd::kProbed || session.end == SessionEnd::kNoProbe;
   transcript.forwarding_requested =
-      Requests(TshForwards(TshMode(request.ssh_options), release), release,
-               facts.link.forwarded.get());
+      Requests(facts, TshForwards(TshMode(request.ssh_options), release),
+               release);
   session.duration_ms =
       std::chrono::duration_cast<Milliseconds>(Clock::now() - start).count();
   return result;

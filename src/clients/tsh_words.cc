@@ -97,7 +97,9 @@ std::string TshLine(std::string_view line) {
       i = end;
       continue;
     }
-    text += line[i];
+    const bool blank = line[i] == ' ' || line[i] == '\t';
+    if (blank && text.ends_with(' ')) continue;
+    text += blank ? ' ' : line[i];
   }
   return ValidUtf8(Trim(text));
 }

@@ -13,7 +13,7 @@ namespace agentdoctor {
 /// "Teleport v15.4.2" of what `tsh version` prints; empty: it is no tsh.
 std::string TshVersion(std::string_view output);
 
-/// A line as tsh means it, without colours and blanks at its ends.
+/// A line as tsh means it, without colours and the blanks of its columns.
 std::string TshLine(std::string_view line);
 
 /// Why no session can be had with the login that `tsh status` (both streams)
