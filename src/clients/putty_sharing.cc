@@ -67,7 +67,7 @@ Master AskUpstream(const std::string& host, const std::string& socket,
   master.socket_owner = status.owner;
   master.socket_modified = status.modified;
 
-  const Fact<int> clients = CountClients(socket);
+  const Fact<int> clients = CountClients(socket, limit);
   const Connection connection = ConnectUnix(socket, limit);
   switch (connection.error) {
     case 0:
@@ -108,7 +108,7 @@ Master AskUpstream(const std::string& host, const std::string& socket,
   }
 
   master.attached_clients = clients;
-  master.pid = FindListener(socket);
+  master.pid = FindListener(socket, limit);
   if (master.pid) {
     MasterProcess process = LookAtMasterProcess(*master.pid, socket, limit);
     master.started = std::move(process.started);

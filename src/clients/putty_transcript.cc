@@ -16,7 +16,7 @@ constexpr std::size_t kLineLength = 2000;
 constexpr std::size_t kKeys = 100;
 
 /// What a line of plink means.
-enum class Says {
+enum class Event {
   kNoise,         ///< of -v
   kNoiseAndNext,  ///< ... and the line behind it, too
   kShared,        ///< an upstream takes the connection
@@ -44,81 +44,83 @@ enum class Says {
   kFatal,       ///< rest: the last words
 };
 
-struct Text {
+struct EventText {
   std::string_view text;  ///< what the line begins with
-  Says says;
+  Event says;
 };
 
 // Every text of plink that is read, in the order in which they are tried.
 // 0.78; those of agent forwarding are the same since 0.71.
 constexpr std::array kTexts = {
     // ssh/sharing.c, ssh/ssh.c
-    Text{"Using existing shared connection at ", Says::kShared},
-    Text{"Reusing a shared connection to this server.", Says::kNoise},
-    Text{"Could not set up connection sharing", Says::kFallback},
-    Text{"Sharing this connection at ", Says::kNoise},
+    EventText{"Using existing shared connection at ", Event::kShared},
+    EventText{"Reusing a shared connection to this server.", Event::kNoise},
+    EventText{"Could not set up connection sharing", Event::kFallback},
+    EventText{"Sharing this connection at ", Event::kNoise},
 
     // proxy/proxy.c, utils/backend_socket_log.c, ssh/verstring.c
-    Text{"Looking up host ", Says::kConnecting},
-    Text{"Leaving host lookup to proxy ", Says::kConnecting},
-    Text{"Connecting to ", Says::kConnecting},
-    Text{"Will use ", Says::kConnecting},
-    Text{"Starting local proxy command: ", Says::kConnecting},
-    Text{"Connected to ", Says::kNoise},
-    Text{"Failed to connect to ", Says::kNoise},
-    Text{"We claim version: ", Says::kNoise},
-    Text{"Remote version: ", Says::kServerVersion},
-    Text{"We believe remote version ", Says::kNoise},
-    Text{"Using SSH protocol version ", Says::kNoise},
+    EventText{"Looking up host ", Event::kConnecting},
+    EventText{"Leaving host lookup to proxy ", Event::kConnecting},
+    EventText{"Connecting to ", Event::kConnecting},
+    EventText{"Will use ", Event::kConnecting},
+    EventText{"Starting local proxy command: ", Event::kConnecting},
+    EventText{"Connected to ", Event::kNoise},
+    EventText{"Failed to connect to ", Event::kNoise},
+    EventText{"We claim version: ", Event::kNoise},
+    EventText{"Remote version: ", Event::kServerVersion},
+    EventText{"We believe remote version ", Event::kNoise},
+    EventText{"Using SSH protocol version ", Event::kNoise},
 
     // ssh/transport2.c, ssh/kex2-client.c
-    Text{"Enabling strict key exchange semantics", Says::kNoise},
-    Text{"Doing ", Says::kNoise},
-    Text{"Host key fingerprint is:", Says::kNoiseAndNext},
-    Text{"Initialised ", Says::kNoise},
-    Text{"Server also has ", Says::kNoise},
-    Text{"Remote debug message: ", Says::kServerDebug},
+    EventText{"Enabling strict key exchange semantics", Event::kNoise},
+    EventText{"Doing ", Event::kNoise},
+    EventText{"Host key fingerprint is:", Event::kNoiseAndNext},
+    EventText{"Initialised ", Event::kNoise},
+    EventText{"Server also has ", Event::kNoise},
+    EventText{"Remote debug message: ", Event::kServerDebug},
 
     // ssh/common.c: host keys
-    Text{"The host key is not cached for this server:", Says::kHostKeyUnknown},
+    EventText{"The host key is not cached for this server:",
+              Event::kHostKeyUnknown},
     // <= 0.77
-    Text{"The server's host key is not cached", Says::kHostKeyUnknown},
-    Text{"WARNING - POTENTIAL SECURITY BREACH!", Says::kHostKeyChanged},
+    EventText{"The server's host key is not cached", Event::kHostKeyUnknown},
+    EventText{"WARNING - POTENTIAL SECURITY BREACH!", Event::kHostKeyChanged},
 
     // ssh/userauth2-client.c
-    Text{"Reading key file \"", Says::kReadsKeyFile},
-    Text{"Pageant is running. Requesting keys.", Says::kNoise},
-    Text{"Pageant has ", Says::kAgentKeys},
-    Text{"Failed to get reply from Pageant", Says::kAgentSilent},
-    Text{"Pageant key #", Says::kNoise},
-    Text{"Configured key file not in Pageant", Says::kNoise},
-    Text{"Trying Pageant key #", Says::kTriesAgentKey},
-    Text{"Offered public key", Says::kOffersFile},
-    Text{"Offer of public key accepted", Says::kAccepted},
-    Text{"Server refused our key", Says::kRefused},
-    Text{"Authenticating with public key \"", Says::kSigns},
-    Text{"Sending Pageant's response", Says::kNoise},
-    Text{"Sent public key signature", Says::kNoise},
-    Text{"Using username \"", Says::kNoise},
-    Text{"Attempting keyboard-interactive authentication", Says::kMethod},
-    Text{"Server refused keyboard-interactive authentication", Says::kNoise},
-    Text{"Sent password", Says::kMethod},
-    Text{"Access granted", Says::kGranted},
+    EventText{"Reading key file \"", Event::kReadsKeyFile},
+    EventText{"Pageant is running. Requesting keys.", Event::kNoise},
+    EventText{"Pageant has ", Event::kAgentKeys},
+    EventText{"Failed to get reply from Pageant", Event::kAgentSilent},
+    EventText{"Pageant key #", Event::kNoise},
+    EventText{"Configured key file not in Pageant", Event::kNoise},
+    EventText{"Trying Pageant key #", Event::kTriesAgentKey},
+    EventText{"Offered public key", Event::kOffersFile},
+    EventText{"Offer of public key accepted", Event::kAccepted},
+    EventText{"Server refused our key", Event::kRefused},
+    EventText{"Authenticating with public key \"", Event::kSigns},
+    EventText{"Sending Pageant's response", Event::kNoise},
+    EventText{"Sent public key signature", Event::kNoise},
+    EventText{"Using username \"", Event::kNoise},
+    EventText{"Attempting keyboard-interactive authentication", Event::kMethod},
+    EventText{"Server refused keyboard-interactive authentication",
+              Event::kNoise},
+    EventText{"Sent password", Event::kMethod},
+    EventText{"Access granted", Event::kGranted},
 
     // ssh/connection2-client.c, ssh/mainchan.c
-    Text{"Opening main session channel", Says::kNoise},
-    Text{"Opened main channel", Says::kOpened},
-    Text{"Agent forwarding enabled", Says::kForwards},
-    Text{"Agent forwarding refused", Says::kForwardsNot},
-    Text{"Started a shell/command", Says::kCommandSent},
-    Text{"Session sent command exit status ", Says::kNoise},
-    Text{"Main session channel closed", Says::kNoise},
-    Text{"Forwarded port closed", Says::kNoise},
-    Text{"All channels closed", Says::kNoise},
+    EventText{"Opening main session channel", Event::kNoise},
+    EventText{"Opened main channel", Event::kOpened},
+    EventText{"Agent forwarding enabled", Event::kForwards},
+    EventText{"Agent forwarding refused", Event::kForwardsNot},
+    EventText{"Started a shell/command", Event::kCommandSent},
+    EventText{"Session sent command exit status ", Event::kNoise},
+    EventText{"Main session channel closed", Event::kNoise},
+    EventText{"Forwarded port closed", Event::kNoise},
+    EventText{"All channels closed", Event::kNoise},
 
     // unix/plink.c, console.c
-    Text{"Unable to open connection:", Says::kOpenFailed},
-    Text{"FATAL ERROR: ", Says::kFatal},
+    EventText{"Unable to open connection:", Event::kOpenFailed},
+    EventText{"FATAL ERROR: ", Event::kFatal},
 };
 
 /// What is in plink's last words.
@@ -151,9 +153,10 @@ constexpr std::array kCauses = {
     Cause{"", "connection-lost"},
 };
 
-const Text* Find(std::string_view line) {
+const EventText* Find(std::string_view line) {
   const auto* const found = std::ranges::find_if(
-      kTexts, [line](const Text& text) { return line.starts_with(text.text); });
+      kTexts,
+      [line](const EventText& text) { return line.starts_with(text.text); });
   return found == kTexts.end() ? nullptr : found;
 }
 
@@ -183,73 +186,73 @@ void PuttyTranscriptReader::Line(std::string_view line) {
   if (line.ends_with('\r')) line.remove_suffix(1);
   last_line_ = line;
   if (std::exchange(skip_next_, false)) return;
-  const Text* text = Find(line);
+  const EventText* text = Find(line);
   const std::string_view rest = text ? line.substr(text->text.size()) : line;
   if (std::exchange(open_failed_, false)) {
     Fatal(line);
     return;
   }
   // The last words are the fault itself.
-  const bool message = !text || text->says == Says::kHostKeyUnknown ||
-                       text->says == Says::kHostKeyChanged ||
-                       text->says == Says::kOpenFailed;
+  const bool message = !text || text->says == Event::kHostKeyUnknown ||
+                       text->says == Event::kHostKeyChanged ||
+                       text->says == Event::kOpenFailed;
   if (message && !line.empty() && transcript_.messages.size() < kMessages)
     transcript_.messages.push_back(ValidUtf8(line));
   if (!text) return;
 
   // From here on the remote program writes to standard error, too: only what
   // the server could say by itself anyway is still believed.
-  if (in_session_ && text->says != Says::kServerDebug &&
-      text->says != Says::kFatal)
+  if (in_session_ && text->says != Event::kServerDebug &&
+      text->says != Event::kFatal)
     return;
 
   switch (text->says) {
-    case Says::kNoise:
+    case Event::kNoise:
       break;
-    case Says::kNoiseAndNext:
+    case Event::kNoiseAndNext:
       skip_next_ = true;
       break;
-    case Says::kShared:
+    case Event::kShared:
       if (!connecting_) shared_ = true;
       break;
-    case Says::kFallback:
+    case Event::kFallback:
       if (transcript_.fallback.empty() && !connecting_)
         transcript_.fallback = ValidUtf8(line);
       break;
-    case Says::kConnecting:
+    case Event::kConnecting:
       connecting_ = true;
       break;
-    case Says::kServerVersion:
+    case Event::kServerVersion:
       server_version_ = ValidUtf8(Software(rest));
       // An upstream greets by itself; that shows nothing of the server yet.
       if (!shared_) transcript_.server_version = server_version_;
       break;
-    case Says::kAgentKeys:
+    case Event::kAgentKeys:
       agent_keys_ = Number(rest);
       break;
-    case Says::kAgentSilent:
+    case Event::kAgentSilent:
       agent_keys_ = 0;
       break;
-    case Says::kReadsKeyFile:
+    case Event::kReadsKeyFile:
       read_file_ = ValidUtf8(rest.substr(0, rest.rfind('"')));
       break;
-    case Says::kTriesAgentKey:
+    case Event::kTriesAgentKey:
       tried_key_ = Number(rest);
       break;
-    case Says::kOffersFile:
+    case Event::kOffersFile:
       tried_key_.reset();
       break;
-    case Says::kAccepted:
+    case Event::kAccepted:
       key_accepted_ = true;
       break;
-    case Says::kRefused:
+    case Event::kRefused:
       key_refused_ = true;
       // It is said twice where there is a key file.
       if (tried_key_ && refused_.size() < kKeys)
         refused_.push_back(*tried_key_);
       tried_key_.reset();
       break;
-    case Says::kSigns:
+    case Event::kSigns:
       key_accepted_ = true;
       agent_key_ = tried_key_;
       signed_with_ = tried_key_ ? "" : read_file_;
@@ -257,23 +260,23 @@ void PuttyTranscriptReader::Line(std::string_view line) {
           ValidUtf8(rest.substr(0, std::min(rest.rfind('"'), rest.size())));
       transcript_.auth_method = "publickey";
       break;
-    case Says::kMethod:
+    case Event::kMethod:
       transcript_.auth_method = rest.empty() && line.starts_with("Sent")
                                     ? "password"
                                     : "keyboard-interactive";
       break;
-    case Says::kGranted:
+    case Event::kGranted:
       transcript_.authenticated = true;
       transcript_.through_master = false;
       fault_.reset();
       break;
-    case Says::kOpened:
+    case Event::kOpened:
       transcript_.through_master = shared_;
       transcript_.server_version = server_version_;
       break;
-    case Says::kForwards:
-    case Says::kForwardsNot: {
-      const bool granted = text->says == Says::kForwards;
+    case Event::kForwards:
+    case Event::kForwardsNot: {
+      const bool granted = text->says == Event::kForwards;
       transcript_.forwarding_requested = true;
       // An upstream that forwards nothing refuses by itself, and sshd refuses
       // what it has granted before on the same connection.
@@ -283,26 +286,26 @@ void PuttyTranscriptReader::Line(std::string_view line) {
         transcript_.messages.push_back(ValidUtf8(line));
       break;
     }
-    case Says::kCommandSent:
+    case Event::kCommandSent:
       if (!transcript_.forwarding_requested.known())
         transcript_.forwarding_requested = false;
       in_session_ = true;
       break;
-    case Says::kServerDebug:
+    case Event::kServerDebug:
       sshd_.Line("debug1: Remote: " + std::string(rest));
       transcript_.key_options = sshd_.transcript().key_options;
       transcript_.listener_failure = sshd_.transcript().listener_failure;
       break;
-    case Says::kHostKeyUnknown:
+    case Event::kHostKeyUnknown:
       host_key_code_ = "host-key-unknown";
       break;
-    case Says::kHostKeyChanged:
+    case Event::kHostKeyChanged:
       host_key_code_ = "host-key-changed";
       break;
-    case Says::kOpenFailed:
+    case Event::kOpenFailed:
       open_failed_ = true;
       break;
-    case Says::kFatal:
+    case Event::kFatal:
       Fatal(rest);
       break;
   }

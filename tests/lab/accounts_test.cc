@@ -35,7 +35,7 @@ class Account : public Lab {
   }
 };
 
-class LoginShell : public Account, public testing::WithParamInterface<Shell> {
+class AccountShell : public Account, public testing::WithParamInterface<Shell> {
  protected:
   void SetUp() override {
     if (!std::filesystem::exists(GetParam().path))
@@ -44,20 +44,20 @@ class LoginShell : public Account, public testing::WithParamInterface<Shell> {
   }
 };
 
-TEST_P(LoginShell, IsHealthyWhereAllIsWell) {
+TEST_P(AccountShell, IsHealthyWhereAllIsWell) {
   const Server server = With();
   EXPECT_TRUE(Reports(Run({"gitlab-runner"}), {.verdict = "healthy"}));
   EXPECT_EQ(server.Logins(), 1);
 }
 
-TEST_P(LoginShell, IsHealthyThroughAMaster) {
+TEST_P(AccountShell, IsHealthyThroughAMaster) {
   const Server server = With();
   WriteConfig(HostBlock(server, Sharing()));
   OpenMaster();
   EXPECT_TRUE(Reports(Run({"gitlab-runner"}), {.verdict = "healthy"}));
 }
 
-TEST_P(LoginShell, ShowsAStaleMaster) {
+TEST_P(AccountShell, ShowsAStaleMaster) {
   const Server server = With();
   WriteConfig(HostBlock(server, "  ForwardAgent no\n" + Sharing()));
   OpenMaster();
@@ -68,7 +68,7 @@ TEST_P(LoginShell, ShowsAStaleMaster) {
                                        .certainty = "proven"}));
 }
 
-TEST_P(LoginShell, ShowsADeadSocketThatAStartUpFileNames) {
+TEST_P(AccountShell, ShowsADeadSocketThatAStartUpFileNames) {
   With({.config = "PermitUserEnvironment yes"});
   std::filesystem::create_directories(
       std::filesystem::path(RemoteHome(GetParam().file)).parent_path());
@@ -83,7 +83,7 @@ TEST_P(LoginShell, ShowsADeadSocketThatAStartUpFileNames) {
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    All, LoginShell,
+    All, AccountShell,
     testing::Values(
         Shell{"/bin/bash", ".bashrc", "export SSH_AUTH_SOCK=/tmp/gone"},
         Shell{"/bin/dash"},
