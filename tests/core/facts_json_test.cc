@@ -106,6 +106,7 @@ Transcript SomeTranscript() {
   transcript.through_master = true;
   transcript.fallback = "Session open refused by peer";
   transcript.forwarding_requested = NotNeeded{"it went through a master"};
+  transcript.forwarding_granted = true;
   transcript.key_options = {
       {"/root/.ssh/authorized_keys:3", "pty", true, true}};
   transcript.accepted_key = "ED25519 SHA256:abc agent";
@@ -174,6 +175,7 @@ Facts EverythingKnown() {
   session.output_bytes = 1 << 30;
   session.output_head = "Welcome";
   session.canary = "SHA256:canary";
+  session.canary_asked = true;
   link.session = session;
 
   Control control;
@@ -181,6 +183,7 @@ Facts EverythingKnown() {
   control.fault = TransportFault{"proxy-failed", "expired"};
   control.transcript = SomeTranscript();
   control.granted = false;
+  control.granted_shown_by = "the server made a socket";
   control.canary = "SHA256:can";
   control.far = SomeSide();
   control.duration_ms = 90;
