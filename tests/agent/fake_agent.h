@@ -39,16 +39,15 @@ class FakeAgent {
       : path_(folder_.path() + "/agent"),
         answer_(std::move(answer)),
         listener_(ListenUnix(path_)) {
-    int ends[2];
-    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-    stop_ = Fd(ends[0]);
-    stopped_ = Fd(ends[1]);
+    Pipe stop = MakePipe();
+    stop_ = std::move(stop.write);
+    stopped_ = std::move(stop.read);
     thread_ = std::thread([this] { Serve(); });
   }
   FakeAgent(const FakeAgent&) = delete;
   FakeAgent& operator=(const FakeAgent&) = delete;
   ~FakeAgent() {
-    shutdown(stop_.get(), SHUT_RDWR);
+    EXPECT_EQ(write(stop_.get(), "", 1), 1);
     thread_.join();
   }
   const std::string& path() const { return path_; }

@@ -36,7 +36,7 @@ void MakeKey(const std::string& path) {
 }  // namespace
 
 int FreePort() {
-  const Fd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const Fd fd = MakeStreamSocket(AF_INET);
   sockaddr_in address = {};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);

@@ -39,7 +39,7 @@ bool InPrivateHome() {
   std::ofstream(at + "/group") << "dave:x:" << getgid() << ":\n";
   const auto* test = testing::UnitTest::GetInstance()->current_test_info();
   const ProcessResult result = agentdoctor::Run(
-      {.argv = {fs::read_symlink("/proc/self/exe").string(),
+      {.argv = {testing::internal::GetArgvs().front(),
                 std::string("--gtest_filter=") + test->test_suite_name() + "." +
                     test->name()},
        .environment = {{"AGENTDOCTOR_TEST_INNER", "1"},

@@ -193,7 +193,7 @@ TEST(ProcessTest, HandsOverErrorLinesWithoutTheirEnds) {
 
 TEST(ProcessTest, GivesAChildASessionOfItsOwnUnlessInteractive) {
   if (LookAt("/proc/self/stat").kind != PathStatus::Kind::kFile)
-    GTEST_SKIP() << "no /proc";
+    GTEST_SKIP() << "needs /proc";
   const std::string ours = std::to_string(getsid(0));
   const auto session = [](bool interactive) {
     std::string out = agentdoctor::Run({.argv = {"cut", "-d", " ", "-f", "6",
@@ -208,7 +208,7 @@ TEST(ProcessTest, GivesAChildASessionOfItsOwnUnlessInteractive) {
 
 TEST(ProcessTest, LeaksNoDescriptorIntoAChild) {
   if (LookAt("/proc/self/fd").kind != PathStatus::Kind::kDirectory)
-    GTEST_SKIP() << "no /proc";
+    GTEST_SKIP() << "needs /proc";
   // Its pipes are open here.
   BackgroundProcess other({.argv = {"sleep", "1000"}});
   std::set<std::string> allowed{"0", "1", "2"};
