@@ -54,7 +54,8 @@ std::string Decider(const Facts& facts) {
   // Of several the last holds.
   std::string option;
   for (std::size_t i = 0; i + 1 < options.size(); ++i)
-    if (options[i] == "-o" && options[i + 1].starts_with("ForwardAgent"))
+    if (options[i] == "-o" &&
+        options[i + 1].find("ForwardAgent") != std::string::npos)
       option = "-o \"" + options[i + 1] + "\"";
   return option;
 }
@@ -161,8 +162,8 @@ struct Fault {
 
 constexpr std::array kFaults = {
     Fault{"interaction-needed",
-          "No session was opened: `tsh ssh` would have begun a login of its "
-          "own.",
+          "tsh would ask for a login, or for a second factor, and nobody was "
+          "there to answer. Without a valid login no session is opened.",
           "Log in to Teleport",
           {"tsh", "login"}},
     Fault{"authentication-failed",
@@ -214,7 +215,7 @@ bool OwnAgentArrived(const Facts& facts) {
 }
 
 Fix ForwardUsersAgent(const Facts& facts) {
-  // Not SshWith: -A itself is the word, and it comes before every -o.
+  // -A is what people type, and it comes before every -o.
   std::vector<std::string> argv = SshWith(facts, "ForwardAgent", "");
   argv.insert(argv.begin() + 2, "-A");
   return {.title =

@@ -257,9 +257,8 @@ SessionResult Tsh::OpenSession(const Facts& facts, const ProbeCommand& probe) {
   }
   transcript.authenticated =
       session.end == SessionEnd::kProbed || session.end == SessionEnd::kNoProbe;
-  transcript.forwarding_requested =
-      Requests(facts, TshForwards(TshMode(request.ssh_options), release),
-               release);
+  transcript.forwarding_requested = Requests(
+      facts, TshForwards(TshMode(request.ssh_options), release), release);
   session.duration_ms =
       std::chrono::duration_cast<Milliseconds>(Clock::now() - start).count();
   return result;

@@ -121,7 +121,9 @@ std::string TshRequestFault(const Request& request) {
   const std::vector<std::string>& options = request.ssh_options;
   const std::string& destination = request.destination;
   if (request.ssh != "tsh")
-    return "--ssh with --client tsh: the first tsh in PATH is run";
+    return request.ssh +
+           " with --client tsh: the first tsh in PATH is run, and no other "
+           "program";
   if (request.interactive)
     return "--interactive with --client tsh: log in with `tsh login` before";
   for (std::size_t i = 0; i < options.size(); ++i) {

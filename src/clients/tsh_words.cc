@@ -73,16 +73,13 @@ std::string TshVersion(std::string_view output) {
   for (const std::string& line : SplitLines(output)) {
     const std::string text = TshLine(line);
     if (!text.starts_with("Teleport ")) continue;
-    // Nothing may stand between the number and "git:" in old releases.
-    std::size_t end = text.find(" v");
-    if (end == std::string::npos) continue;
-    end += 2;
-    if (end == text.size() ||
-        !std::isdigit(static_cast<unsigned char>(text[end])))
+    // In old releases nothing stands between the number and "git:".
+    const std::size_t number = text.find(" v") + 2;
+    if (number < 2 || number == text.size() ||
+        !std::isdigit(static_cast<unsigned char>(text[number])))
       continue;
-    const std::size_t stop =
-        std::min(text.find(' ', end), text.find("git:", end));
-    return ValidUtf8(text.substr(0, stop));
+    return text.substr(
+        0, std::min(text.find(' ', number), text.find("git:", number)));
   }
   return {};
 }

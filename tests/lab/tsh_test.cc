@@ -171,7 +171,7 @@ TEST_F(Tsh, IsToldOfTheRefusal) {
   const Outcome run = RunTsh({"-A", "node"});
   EXPECT_TRUE(Reports(run, {.verdict = "broken",
                             .cause = "server-denies-forwarding",
-                            .certainty = "proven"}));
+                            .certainty = "likely"}));
 }
 
 TEST_F(Tsh, OpensNoSessionWithoutALogin) {
