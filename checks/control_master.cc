@@ -625,6 +625,10 @@ void JudgeSession(const Facts& facts, const Sharing& sharing, Answer& answer) {
 
 Answer Run(const Facts& facts) {
   Answer answer;
+  if (facts.link.sharing.not_needed()) {
+    answer.summary = facts.link.sharing.bare_reason();
+    return answer;
+  }
   const Sharing& sharing = *facts.link.sharing;
   for (const Master& master : sharing.jump_masters) {
     JudgeStaleSocket(facts, master, answer);

@@ -500,6 +500,14 @@ std::vector<Facts> OneOfEach() {
            .auth_sock = std::optional<std::string>(kFarSocket)}};
       facts.near.long_lived = LongLived{};
     });
+  add(HealthyFacts(), [](Facts& facts) {
+    facts.request.client = facts.link.client = "tsh";
+    facts.request.ssh_options = {"-o", "ForwardAgent local"};
+    facts.link.config.get()->values["forwardagent"].values = {"local"};
+    facts.link.forwarded =
+        AgentChoice{.source = AgentSource::kTeleport, .text = "local"};
+    facts.far.agents.front().identities = {Key("teleport:dave")};
+  });
   const auto add_hop = [&add](const auto& change) {
     add(HealthyFacts(), [&change](Facts& facts) {
       NextHop& hop = facts.next_hops.get()->front();
