@@ -122,6 +122,7 @@ std::string MuxProxy::ReadMessage() {
     }
     if (type < kOpenConfirmation || type > kChannelFailure) continue;
     if (reader.Uint32() != local_channel_) continue;
+    if (type == kClose) closed_ = true;
     if (type == kWindowAdjust) {
       send_window_ += reader.Uint32();
       continue;
@@ -141,6 +142,7 @@ std::string MuxProxy::ReadMessage() {
 void MuxProxy::OpenChannel(std::string_view type, std::string_view rest) {
   local_channel_ = next_channel_++;
   window_ = kWindow;
+  closed_ = false;
   SendMessage(Byte(kChannelOpen) + WireString(type) +
               WireUint32(local_channel_) + WireUint32(kWindow) +
               WireUint32(kMaxPacket) + std::string(rest));
@@ -226,6 +228,11 @@ std::string MuxProxy::Execute(const std::string& command, std::size_t limit,
   }
   if (output.size() > limit) output.resize(limit);
   return output;
+}
+
+void MuxProxy::AwaitClose() {
+  deadline_ = Soon();
+  while (!closed_) ReadMessage();
 }
 
 std::string MuxProxy::ReadGreeting(std::size_t limit) {

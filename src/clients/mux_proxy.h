@@ -39,6 +39,11 @@ class MuxProxy {
   std::string Execute(const std::string& command, std::size_t limit,
                       const std::string& end_marker);
 
+  /// Reads on until the server has closed the session.  dropbear (2022.83,
+  /// check_close) closes a session that has no command yet when the command of
+  /// another one ends; so the next one is opened only then.
+  void AwaitClose();
+
   /// Asks for a shell, closes its input at once, and returns what it says,
   /// standard error included, at most \a limit bytes.
   std::string ReadGreeting(std::size_t limit);
@@ -68,6 +73,7 @@ class MuxProxy {
   unsigned next_channel_ = 0;
   unsigned remote_channel_ = 0;
   unsigned local_channel_ = 0;
+  bool closed_ = false;          ///< by the server
   std::size_t window_ = 0;       ///< what the other side may still send
   std::size_t send_window_ = 0;  ///< what we may still send
 };

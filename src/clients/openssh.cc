@@ -83,6 +83,7 @@ std::string ControlPathOf(const ClientConfig& config) {
 std::optional<KeyOptions> AskKeyOptions(MuxProxy& proxy,
                                         const Transcript& transcript) {
   if (!transcript.server_version.starts_with("dropbear")) return std::nullopt;
+  proxy.AwaitClose();
   proxy.OpenSession();
   return FindKeyOptions(
       proxy.Execute(AuthorizedKeysCommand(), kOutputLimit, ""),
