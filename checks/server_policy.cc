@@ -60,9 +60,10 @@ Evidence Answered(const Facts& facts, const Logins& logins) {
   if (logins.control && logins.control->granted.known())
     return PolicyAnswer(facts, *logins.control);
   return {.source = LoginSource(facts, "-v"),
-          .text = *Granted(logins)
-                      ? "Agent forwarding enabled: the server grants it"
-                      : "Agent forwarding refused: the server refuses it"};
+          .text = *Granted(logins) ? "the server grants agent forwarding "
+                                     "(auth-agent-req@openssh.com: SUCCESS)"
+                                   : "the server refuses agent forwarding "
+                                     "(auth-agent-req@openssh.com: FAILURE)"};
 }
 
 /// Key options are ANDed over the sources: a line of authorized_keys, a
