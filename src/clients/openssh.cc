@@ -301,6 +301,15 @@ SessionResult OpenSsh::OpenSession(const Facts& facts,
   if (ssh.end == ProcessEnd::kExited || ssh.end == ProcessEnd::kStopped)
     if (ssh.status >= 0) session.exit_status = ssh.status;
 
+  // ssh's own failures end with 255; so may a remote command, but it can't
+  // make a fault out of it unless it wants to be one.
+  constexpr int kSshFailed = 255;
+  const Sharing* sharing = facts.link.sharing.get();
+  const bool master_alive =
+      sharing && sharing->master.state == MasterState::kAlive;
+  if (output.complete() || (master_alive && ssh.end == ProcessEnd::kExited &&
+                            ssh.status != kSshFailed))
+    reader.SessionCameAbout();
   session.transcript = reader.transcript();
   session.output_bytes = static_cast<std::int64_t>(output.text().size());
   if (!output.complete())
@@ -313,14 +322,9 @@ SessionResult OpenSsh::OpenSession(const Facts& facts,
   const bool in_session =
       transcript.authenticated || transcript.through_master.value_or(false);
   // A master that has stopped says nothing, not even that it was tried.
-  const Sharing* sharing = facts.link.sharing.get();
   const bool master_silent =
       !reader.connecting() && sharing &&
-      (sharing->master.state == MasterState::kAlive ||
-       sharing->master.state == MasterState::kUnresponsive);
-  // ssh's own failures end with 255; so may a remote command, but it can't
-  // make a fault out of it unless it wants to be one.
-  constexpr int kSshFailed = 255;
+      (master_alive || sharing->master.state == MasterState::kUnresponsive);
 
   if (output.complete()) {
     session.end = SessionEnd::kProbed;

@@ -85,6 +85,7 @@ constexpr std::array kMessages = {
             Says::kAsksPerson},
 
     // ---- masters ----
+    // (From 7.8 to 8.2 nothing says so; see SessionCameAbout().)
     Message{At::kStart, kAll,
             "debug1: mux_client_request_session: master session id: ",
             Says::kMasterSession},
@@ -171,6 +172,8 @@ constexpr std::array kMessages = {
     Message{At::kStart, Until(709),
             "ssh_exchange_identification: ", Says::kLost},
     Message{At::kStart, Since(800), "banner exchange: ", Says::kLost},
+    // ... to a ProxyCommand that has ended
+    Message{At::kStart, Until(709), "write: ", Says::kLost},
     Message{At::kStart, kAll, "Connection closed by ", Says::kLost},
     Message{At::kStart, kAll, "Connection reset by ", Says::kLost},
     Message{At::kStart, kAll, "Connection to ", Says::kLost},

@@ -201,10 +201,7 @@ void TranscriptReader::Line(std::string_view line) {
     case Says::kMasterSession:
       // A banner of a fresh connection's server may say so, too.
       if (!connecting_) {
-        transcript_.through_master = true;
-        transcript_.forwarding_requested =
-            Unknown{"a session through a master does not say"};
-        in_session_ = true;
+        GoThroughMaster();
         said_before_ = transcript_.messages.size();
       }
       break;
@@ -282,6 +279,17 @@ void TranscriptReader::Line(std::string_view line) {
   if (message && through_proxy_ && transcript_.server_version.empty() &&
       !line.empty() && says != Says::kLost)
     proxy_words_ = ValidUtf8(line);
+}
+
+void TranscriptReader::SessionCameAbout() {
+  if (!connecting_ && !transcript_.through_master.known()) GoThroughMaster();
+}
+
+void TranscriptReader::GoThroughMaster() {
+  transcript_.through_master = true;
+  transcript_.forwarding_requested =
+      Unknown{"a session through a master does not say"};
+  in_session_ = true;
 }
 
 std::optional<TransportFault> TranscriptReader::Fault() const {

@@ -15,6 +15,11 @@ namespace agentdoctor {
 class TranscriptReader {
  public:
   void Line(std::string_view line);
+
+  /// There was a session, as its output shows.  Without a connection of ssh's
+  /// own a master has carried it, which ssh does not say from 7.8 to 8.2.
+  void SessionCameAbout();
+
   const Transcript& transcript() const { return transcript_; }
 
   /// Why no session came about, if the messages say so.
@@ -40,6 +45,7 @@ class TranscriptReader {
   const std::string& last_line() const { return last_line_; }
 
  private:
+  void GoThroughMaster();
   void BeginConnection(std::string_view version);
   void OfferKey(OfferedKey offer, std::string_view name);
   void AcceptKey(std::string_view key);

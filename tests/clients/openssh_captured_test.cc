@@ -83,7 +83,8 @@ INSTANTIATE_TEST_SUITE_P(Releases, Captured, testing::ValuesIn(kReleases),
                          NameOf);
 
 TEST_P(Captured, AFreshLoginSaysWhetherForwardingWasRequested) {
-  const TranscriptReader reader = Said("forwarding");
+  TranscriptReader reader = Said("forwarding");
+  reader.SessionCameAbout();
   const Transcript& transcript = reader.transcript();
   EXPECT_TRUE(transcript.authenticated);
   EXPECT_EQ(OpenSshRelease(transcript.server_version), Ssh());
@@ -193,8 +194,8 @@ TEST_P(Captured, FaultsOfTheWay) {
       {"jump-refused", "host-unreachable-through-jump",
        "channel 0: open failed: connect failed: Connection refused"},
       {"web-server", "protocol-mismatch", "HTTP/1.1 400 Bad Request"},
-      {"lost", "connection-lost",
-       "Connection to 127.0.0.1 closed by remote host."},
+      // The end is seen by whichever comes first, reading or writing.
+      {"lost", "connection-lost", ""},
   };
   for (const auto& expected : kFaults) {
     const auto fault = Said(expected.section).Fault();
@@ -205,7 +206,12 @@ TEST_P(Captured, FaultsOfTheWay) {
 }
 
 TEST_P(Captured, ASessionThroughAMasterSaysNothingAboutForwarding) {
-  const TranscriptReader reader = Said("through-master");
+  TranscriptReader reader = Said("through-master");
+  if (Ssh() >= Release(7, 8) && Ssh() <= Release(8, 2)) {
+    // ... and nothing about the master.
+    EXPECT_FALSE(reader.transcript().through_master.known());
+  }
+  reader.SessionCameAbout();
   EXPECT_TRUE(reader.transcript().through_master.value());
   EXPECT_FALSE(reader.transcript().forwarding_requested.known());
   EXPECT_FALSE(reader.transcript().authenticated);

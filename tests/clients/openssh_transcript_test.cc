@@ -78,8 +78,10 @@ TEST(Transcript, AKeyThatWasRefusedIsTheReasonWherePasswordsAreTaken) {
 }
 
 TEST(Transcript, ARefusedSessionIsAFaultInSshsOwnWords) {
-  const TranscriptReader reader =
-      Read(Login("") + "channel 0: open failed: connect failed: open failed\n");
+  const TranscriptReader reader = Read(
+      "Authenticated to h ([192.0.2.1]:22) using \"publickey\".\n"
+      "debug1: Entering interactive session.\n"
+      "channel 0: open failed: connect failed: open failed\n");
   EXPECT_EQ(Code(reader), "connection-lost");
   EXPECT_EQ(Message(reader),
             "channel 0: open failed: connect failed: open failed");
