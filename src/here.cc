@@ -71,21 +71,13 @@ Side RunProbe() {
       {.argv = {"/bin/sh", "-c", probe.command}, .total_limit = kProbeLimit});
   const std::size_t begin = shell.out.find(probe.begin_marker);
   const std::size_t end = shell.out.find(probe.end_marker);
-  if (begin == std::string::npos || end == std::string::npos || end < begin) {
-    const Unknown unknown{
+  if (begin == std::string::npos || end == std::string::npos || end < begin)
+    return UnknownSide(
         shell.end == ProcessEnd::kTimedOut
             ? "the probe came to no end within " +
                   Duration(kProbeLimit.count() / 1000)
             : "the probe could not be run here" +
-                  (shell.error.empty() ? std::string() : ": " + shell.error)};
-    Side side;
-    side.initial_auth_sock = unknown;
-    side.connection_sockets = unknown;
-    side.startup_lines = unknown;
-    side.identity_agent = unknown;
-    side.long_lived = unknown;
-    return side;
-  }
+                  (shell.error.empty() ? std::string() : ": " + shell.error));
   const std::size_t start = begin + probe.begin_marker.size();
   return ParseProbe(shell.out.substr(start, end - start));
 }

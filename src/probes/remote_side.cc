@@ -453,26 +453,29 @@ ProbeCommand MakeProbeCommand(const std::vector<std::string>& to,
   return probe;
 }
 
-Side ParseProbe(const std::string& output) {
+Side UnknownSide(const std::string& why) {
+  const Unknown unknown{why};
   Side side;
-  Fact<std::vector<Record>> records = ReadRecords(output);
-  if (!records.known()) {
-    const Unknown unknown{records.reason()};
-    side.uid = unknown;
-    side.boot_id = unknown;
-    side.shell = unknown;
-    side.auth_sock = unknown;
-    side.initial_auth_sock = unknown;
-    side.ssh_connection = unknown;
-    side.connection_sockets = unknown;
-    side.startup_lines = unknown;
-    side.server_config = unknown;
-    side.identity_agent = unknown;
-    side.long_lived = unknown;
-    return side;
-  }
+  side.uid = unknown;
+  side.boot_id = unknown;
+  side.shell = unknown;
+  side.auth_sock = unknown;
+  side.initial_auth_sock = unknown;
+  side.ssh_connection = unknown;
+  side.connection_sockets = unknown;
+  side.startup_lines = unknown;
+  side.server_config = unknown;
+  side.identity_agent = unknown;
+  side.long_lived = unknown;
+  return side;
+}
+
+Side ParseProbe(const std::string& output) {
+  const Fact<std::vector<Record>> records = ReadRecords(output);
+  if (!records.known()) return UnknownSide(records.reason());
 
   const Answer answer = Sort(records.value());
+  Side side;
   side.name = answer.Get("host");
   const auto uid = ReadNumber<std::int64_t>(answer.Get("uid"));
   if (uid)

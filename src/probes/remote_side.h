@@ -27,4 +27,7 @@ ProbeCommand MakeProbeCommand(const std::vector<std::string>& to,
 /// does not speak of are Unknown with a reason.
 Side ParseProbe(const std::string& output);
 
+/// A side of which the probe could say nothing: its facts are Unknown.
+Side UnknownSide(const std::string& why);
+
 }  // namespace agentdoctor
