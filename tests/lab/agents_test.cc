@@ -6,27 +6,16 @@
 
 #include "lab/fakes.h"
 #include "lab/lab.h"
+#include "lab/listing.h"
 
 namespace agentdoctor::lab {
 namespace {
 
 namespace fs = std::filesystem;
 
-class Agents : public Lab {
+class Agents : public Listing {
  protected:
-  Outcome List(const Words& arguments = {}, const char* file = __builtin_FILE(),
-               int line = __builtin_LINE()) {
-    Words words = {"agents"};
-    words.insert(words.end(), arguments.begin(), arguments.end());
-    return Document(words, file, line);
-  }
-
-  /// The agent at \a path; an empty object if it is not listed.
-  static nlohmann::json At(const Outcome& outcome, const std::string& path) {
-    for (const auto& agent : outcome.report["agents"])
-      if (agent["path"] == path) return agent;
-    return nlohmann::json::object();
-  }
+  Agents() : Listing("agents") {}
 
   /// Where an ssh-agent of OpenSSH 10.1 listens.
   std::string KnownPlace(const std::string& name) {

@@ -9,27 +9,16 @@
 
 #include "lab/fakes.h"
 #include "lab/lab.h"
+#include "lab/listing.h"
 
 namespace agentdoctor::lab {
 namespace {
 
 namespace fs = std::filesystem;
 
-class Masters : public Lab {
+class Masters : public Listing {
  protected:
-  Outcome List(const Words& arguments = {}, const char* file = __builtin_FILE(),
-               int line = __builtin_LINE()) {
-    Words words = {"masters"};
-    words.insert(words.end(), arguments.begin(), arguments.end());
-    return Document(words, file, line);
-  }
-
-  /// The master at \a path; an empty object if it is not listed.
-  static nlohmann::json At(const Outcome& outcome, const std::string& path) {
-    for (const auto& master : outcome.report["masters"])
-      if (master["path"] == path) return master;
-    return nlohmann::json::object();
-  }
+  Masters() : Listing("masters") {}
 
   static nlohmann::json Repairs(const Outcome& outcome) {
     return outcome.report.value("repairs", nlohmann::json::array());
