@@ -105,6 +105,15 @@ class Chain : public Lab {
   std::map<std::string, Server> hosts_;
 };
 
+/// What the check of targets says of host \a index; empty: there are none.
+std::string NextHopOf(const Outcome& run, std::size_t index) {
+  const nlohmann::json host = run.Host(index);
+  for (const auto& check : host.value("checks", nlohmann::json::array()))
+    if (check["id"] == "next-hop" && check["status"] != "skip")
+      return check["summary"].get<std::string>();
+  return {};
+}
+
 TEST_F(Chain, IsHealthyAllAlongAndLeavesNothing) {
   StartAll();
   const std::string before = Settled();
@@ -290,6 +299,43 @@ TEST_F(Chain, GoesOnThroughTheUsersMasterWithoutALogin) {
   const Outcome run = RunPath({"b", "--then", "c"});
   EXPECT_EQ(Verdicts(run), "b healthy\nb>c healthy\n") << run.out;
   EXPECT_EQ(hosts_["b"].Logins(), 1);
+}
+
+TEST_F(Chain, ATargetIsTriedFromTheLastHop) {
+  StartAll();
+  const Outcome run = RunPath({"b", "--then", "c", "--to", "d"});
+  EXPECT_EQ(Verdicts(run), "b healthy\nb>c healthy\n") << run.out;
+  EXPECT_EQ(NextHopOf(run, 0), "");
+  EXPECT_EQ(NextHopOf(run, 1),
+            "d: accepted ED25519 " + Fingerprint("id_ec2") + " as dave");
+  EXPECT_EQ(hosts_["d"].Logins(), 1);
+}
+
+TEST_F(Chain, ATargetThatRefusesIsSaidOfTheLastHop) {
+  StartAll();
+  WriteText(hosts_["d"].folder + "/authorized_keys", "");
+  const Outcome run = RunPath({"b", "--then", "c", "--to", "d"});
+  EXPECT_EQ(Verdicts(run), "b healthy\nb>c broken next-hop-denied\n")
+      << run.out;
+}
+
+TEST_F(Chain, GoesOnBehindAJumpHostThatBKnows) {
+  StartAll();
+  StartHost("j");
+  Know("b", "j", "");
+  const std::string config = ReadText(HomeOf("b") + "/.ssh/config");
+  const std::string known = ReadText(HomeOf("b") + "/.ssh/known_hosts");
+  Know("b", "c", "  ForwardAgent yes\n  ProxyJump j\n" + config);
+  WriteText(HomeOf("b") + "/.ssh/known_hosts",
+            known + ReadText(HomeOf("b") + "/.ssh/known_hosts"));
+  const std::string before = Settled();
+  const Outcome run = RunChain();
+  EXPECT_EQ(Verdicts(run), "b healthy\nb>c healthy\nb>c>d healthy\n")
+      << run.out;
+  EXPECT_GT(hosts_["j"].Logins(), 0);
+  EXPECT_TRUE(Eventually([&] { return Snapshot() == before; }))
+      << before << "---\n"
+      << Snapshot();
 }
 
 TEST_F(Chain, SeveralDestinationsHaveTheirHopsBehindThem) {
