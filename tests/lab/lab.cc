@@ -185,7 +185,8 @@ std::string Server::Log() const { return program.Errors(); }
 Lab::Lab() : folder_(MakeFolder()), uid_(geteuid()) {
   AdoptOrphans();
   chmod(folder_.c_str(), 0755);
-  for (const char* name : {"/home/.ssh/sockets", "/remote/.ssh", "/tmp", "/io"})
+  for (const char* name :
+       {"/home/.ssh/sockets", "/remote/.ssh", "/tmp", "/io", "/far"})
     fs::create_directories(folder_ + name);
   for (const char* name :
        {"/home", "/home/.ssh", "/home/.ssh/sockets", "/remote", "/remote/.ssh"})
@@ -327,6 +328,20 @@ void Lab::BecomeUser(uid_t uid) {
 
 // ------------------------------------------------------------------ servers --
 
+std::string Lab::WithOwnTmux(std::string config) const {
+  // Known to sshd from OpenSSH 7.8 on.
+  if (!Prefix("AGENTDOCTOR_LAB_SERVER").empty()) return config;
+  const std::string setting = " TMUX_TMPDIR=" + folder_ + "/far";
+  // Of several lines sshd takes the first.
+  const std::string keyword = "SetEnv";
+  const std::size_t at = config.find(keyword + " ");
+  if (at == std::string::npos)
+    config += "\n" + keyword + setting;
+  else if (config.find("TMUX_TMPDIR=") == std::string::npos)
+    config.insert(at + keyword.size(), setting);
+  return config;
+}
+
 Server Lab::StartServer(const ServerOptions& options) {
   Server server;
   server.address = options.address;
@@ -351,9 +366,9 @@ Server Lab::StartServer(const ServerOptions& options) {
   for (int attempt = 0; attempt < 5; ++attempt) {
     server.port = FreePort();
     WriteText(server.folder + "/sshd_config",
-              options.config + "\nListenAddress " + server.KnownHostsName() +
-                  "\nHostKey " + host_key + "\nAuthorizedKeysFile " +
-                  server.folder +
+              WithOwnTmux(options.config) + "\nListenAddress " +
+                  server.KnownHostsName() + "\nHostKey " + host_key +
+                  "\nAuthorizedKeysFile " + server.folder +
                   "/authorized_keys\n"
                   "PidFile none\nUsePAM no\nStrictModes no\n"
                   "PermitRootLogin yes\nPasswordAuthentication no\n"

@@ -184,6 +184,9 @@ class Lab : public ::testing::Test {
   /// say \a ready; and makes its host key known.
   void StartOther(Server& server, const std::function<Words(int)>& command,
                   const std::string& ready, const std::string& host_key);
+  /// sshd_config in whose sessions the tmux servers of the person who runs the
+  /// tests are not seen.
+  std::string WithOwnTmux(std::string config) const;
 
   std::string folder_;
   Environment environment_;
