@@ -532,7 +532,7 @@ find_long_lived() {
 everything() {
   look_at "$SSH_AUTH_SOCK" &
   about $$
-  uid=$owner
+  uid=${owner:-$(limit id -u)}
   host=
   boot=
   read host </proc/sys/kernel/hostname || host=$(limit uname -n)

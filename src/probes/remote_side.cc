@@ -495,7 +495,9 @@ Side ParseProbe(const std::string& output) {
   side.initial_auth_sock = ReadOptional(answer.Get("initial"));
   if (answer.Get("initial") == "?")
     side.initial_auth_sock =
-        Unknown{"the environment of the login shell can not be read"};
+        Unknown{answer.Get("boot").empty()
+                    ? "there is no /proc"
+                    : "the environment of the login shell can not be read"};
   if (auto* initial = side.initial_auth_sock.get(); initial && *initial)
     for (char& c : **initial)
       if (c == '\1') c = '\n';  // see initial_environment in probe.sh
