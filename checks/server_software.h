@@ -34,8 +34,8 @@ bool IsSshd(Software software);
 
 /// The options of the key that logged in were announced ("Remote: ... key
 /// options:") and heard.  Servers other than OpenSSH's announce none, sshd up
-/// to 7.6 not those of a certificate, and neither libssh nor tsh passes any on; then they may
-/// be why the server refuses.
+/// to 7.6 not those of a certificate, and neither libssh nor tsh passes any on;
+/// then they may be why the server refuses.
 bool AnnouncesKeyOptions(const Facts& facts);
 
 /// Its daemon's name, for sentences: "sshd", "dropbear", "the server".
