@@ -147,7 +147,7 @@ class Login {
   int OfferToAgent(const LoginKey& key);
   int OfferFile(const LoginKey& key);
   bool Denied(unsigned methods);
-  bool Blame(std::string code, std::string message);
+  bool Blame(std::string code, std::string_view message);
   bool BlameTimeout();
   bool BlameLibssh();
   void Say(std::string_view message);
@@ -193,7 +193,7 @@ Login::~Login() {
   session_.reset();
 }
 
-bool Login::Blame(std::string code, std::string message) {
+bool Login::Blame(std::string code, std::string_view message) {
   if (!fault_) fault_ = {std::move(code), ValidUtf8(message)};
   return false;
 }

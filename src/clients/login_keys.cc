@@ -152,7 +152,7 @@ bool LoginKey::certificate() const { return IsCertificate(TypeOf(blob)); }
 std::string PublicHalf(const std::string& private_key, bool& has_passphrase) {
   constexpr std::string_view kBegin = "-----BEGIN OPENSSH PRIVATE KEY-----";
   constexpr std::string_view kEnd = "-----END OPENSSH PRIVATE KEY-----";
-  constexpr std::string_view kMagic("openssh-key-v1", 15);
+  constexpr std::string_view kMagic("openssh-key-v1\0", 15);
   has_passphrase = private_key.find("ENCRYPTED") != std::string::npos;
   const std::size_t begin = private_key.find(kBegin);
   const std::size_t end = private_key.find(kEnd);

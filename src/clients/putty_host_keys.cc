@@ -33,7 +33,7 @@ std::string Number(std::string_view text) {
   return bytes;
 }
 
-std::string Padded(std::string bytes, std::size_t size) {
+std::string Padded(const std::string& bytes, std::size_t size) {
   return bytes.size() >= size ? bytes
                               : std::string(size - bytes.size(), '\0') + bytes;
 }

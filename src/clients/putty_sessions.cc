@@ -299,9 +299,9 @@ PuttyTarget ResolvePuttyTarget(const Request& request,
   const std::size_t at = destination.rfind('@');
   const std::string name =
       at == destination.npos ? destination : destination.substr(at + 1);
-  auto session = ReadPuttySettings(places, name);
+  const auto session = ReadPuttySettings(places, name);
   target.saved_session = !name.empty() && session && IsLaunchable(*session);
-  target.settings = target.saved_session ? std::move(*session) : defaults;
+  target.settings = target.saved_session ? *session : defaults;
   const PuttySettings& settings = target.settings;
 
   target.user = settings.Text("UserName", "");
