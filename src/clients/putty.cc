@@ -383,45 +383,12 @@ std::optional<Command> Putty::ShellCommand(const Facts& facts,
   return SessionCommand(facts, remote_command, {});
 }
 
-/// The probe, sent after a short command has said that it is there.
-struct LateProbe {
-  std::string command = {};
-  std::string ready = {};
-  std::string input = {};
-};
-
-// An upstream hangs up on a packet of more than 16 KiB (ssh/sharing.c), which
-// the probe exceeds together with next hops.  Nothing is fed to whatever
-// answers instead of our shell, start-up files included: they have come to
-// their end by then.
-std::optional<LateProbe> SendLater(const ProbeCommand& probe) {
-  constexpr std::size_t kLongestCommand = 16000;
-  constexpr std::string_view kStart = "sh -c '";
-  constexpr std::string_view kEnd = "'; true";
-  std::string_view script = probe.command;
-  if (script.size() <= kLongestCommand || !script.starts_with(kStart) ||
-      !script.ends_with(kEnd))
-    return std::nullopt;
-  script.remove_prefix(kStart.size());
-  script.remove_suffix(kEnd.size());
-  LateProbe late{.ready = "ready-" + probe.begin_marker};
-  late.command = std::string(kStart) + "echo " + late.ready +
-                 "; IFS= read -r s && eval \"$s\" </dev/null" +
-                 std::string(kEnd);
-  late.input = std::string(script) + "\n";
-  return late;
-}
-
 SessionResult Putty::OpenSession(const Facts& facts,
                                  const ProbeCommand& probe) {
   const Clock::time_point start = Clock::now();
   SessionResult result;
   Session& session = result.session;
-  const std::optional<LateProbe> late =
-      HasUpstream(facts) ? SendLater(probe) : std::nullopt;
-  Command command =
-      SessionCommand(facts, late ? late->command : probe.command, {"-v"});
-  command.keep_input = late.has_value();
+  Command command = SessionCommand(facts, probe.command, {"-v"});
   PuttyTranscriptReader reader;
   MarkedOutput output(probe);
   command.on_error_line = [&reader](std::string_view line) {
@@ -430,30 +397,15 @@ SessionResult Putty::OpenSession(const Facts& facts,
   command.on_output = [&output](std::string_view piece) {
     return output.Append(piece);
   };
-  ProcessEnd end = ProcessEnd::kNotStarted;
-  int status = -1;
-  try {
-    BackgroundProcess plink(std::move(command));
-    if (late) {
-      end = plink.WaitUntil([&output, &late] {
-        return output.text().find(late->ready) != std::string::npos;
-      });
-      if (end == ProcessEnd::kStopped) plink.Send(late->input);
-    }
-    if (!late || end == ProcessEnd::kStopped)
-      end = plink.WaitUntil([&output] { return output.complete(); });
-    if (end == ProcessEnd::kStopped) {
-      const auto limit = Clock::now() + kExitLimit;
-      plink.WaitUntil([limit] { return Clock::now() >= limit; });
-    }
-    status = plink.status();
-  } catch (const std::system_error& error) {
-    session.fault = {"ssh-not-found", error.what()};
+  command.stop_limit = kExitLimit;
+  const ProcessResult plink = Run(command);
+  if (plink.end == ProcessEnd::kNotStarted) {
+    session.fault = {"ssh-not-found", plink.error};
     return result;
   }
-  if ((end == ProcessEnd::kExited || end == ProcessEnd::kStopped) &&
-      status >= 0)
-    session.exit_status = status;
+  if ((plink.end == ProcessEnd::kExited || plink.end == ProcessEnd::kStopped) &&
+      plink.status >= 0)
+    session.exit_status = plink.status;
 
   session.transcript = reader.transcript();
   NameKeys(facts, reader, session.transcript);
@@ -469,17 +421,18 @@ SessionResult Putty::OpenSession(const Facts& facts,
   if (output.complete()) {
     session.end = SessionEnd::kProbed;
     result.probe_output = output.between();
-  } else if (end == ProcessEnd::kInterrupted) {
+  } else if (plink.end == ProcessEnd::kInterrupted) {
     session.end = SessionEnd::kInterrupted;
-  } else if (end == ProcessEnd::kOutputLimit) {
+  } else if (plink.end == ProcessEnd::kOutputLimit) {
     session.end = SessionEnd::kCutOff;
-  } else if (end == ProcessEnd::kTimedOut && (in_session || master_silent)) {
+  } else if (plink.end == ProcessEnd::kTimedOut &&
+             (in_session || master_silent)) {
     session.end = SessionEnd::kTimedOut;
-  } else if (end == ProcessEnd::kExited && in_session) {
+  } else if (plink.end == ProcessEnd::kExited && in_session) {
     session.end = SessionEnd::kNoProbe;
   } else {
     session.end = SessionEnd::kFailed;
-    session.fault = FaultOf(facts.request, reader, end, status);
+    session.fault = FaultOf(facts.request, reader, plink.end, plink.status);
   }
   session.duration_ms = MillisecondsSince(start);
   return result;
