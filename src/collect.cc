@@ -23,12 +23,15 @@ std::int64_t MillisecondsSince(Clock::time_point start) {
   return std::chrono::duration_cast<Milliseconds>(Clock::now() - start).count();
 }
 
-void Resolve(Facts& facts, Client& client, const Stopover* from) {
+void Resolve(Facts& facts, Client& client, const Stopover* from,
+             NearSide* shared) {
   // Looking around may wait for an agent that a file names, `ssh -G` for a
   // Match exec; neither needs the other.
   auto near =
       from ? std::async(std::launch::deferred, [from] { return from->side; })
-           : std::async(std::launch::async, [] { return LookAround(); });
+      : shared ? std::async(std::launch::deferred,
+                            [shared] { return shared->LookAround(); })
+               : std::async(std::launch::async, [] { return LookAround(); });
   Resolution resolution = client.Resolve(facts.request);
   facts.link.version = std::move(resolution.version);
   facts.link.config = std::move(resolution.config);
@@ -72,8 +75,16 @@ void LookAtNearSide(Facts& facts, Client& client, const RunOptions& options,
 /// Other agents are only a way out, so nothing waits for them: they are asked
 /// while the session is under way.  Which there are is seen before it: on a
 /// host that is this machine, sshd is about to make another one.
-std::future<Side> AskOtherAgents(const Facts& facts,
-                                 const RunOptions& options) {
+std::future<Side> AskOtherAgents(const Facts& facts, const RunOptions& options,
+                                 NearSide* shared) {
+  if (shared) {
+    shared->AskOthers(options.local_limit);
+    return std::async(std::launch::deferred,
+                      [side = facts.near, shared]() mutable {
+                        AddAgents(side, shared->Others());
+                        return side;
+                      });
+  }
   return std::async(std::launch::async,
                     [side = facts.near, candidates = AgentCandidates(),
                      limit = options.local_limit]() mutable {
@@ -169,7 +180,7 @@ Control MakeControlLogin(const Facts& facts, Client& client) {
 }
 
 Facts Collect(const Request& request, Client& client, const RunOptions& options,
-              ControlMode control, const Stopover* from) {
+              ControlMode control, const Stopover* from, NearSide* shared) {
   const Clock::time_point start = Clock::now();
   Facts facts;
   facts.request = request;
@@ -183,11 +194,11 @@ Facts Collect(const Request& request, Client& client, const RunOptions& options,
        plan = Next(facts, control)) {
     switch (plan.next) {
       case Experiment::kResolve:
-        Resolve(facts, client, from);
+        Resolve(facts, client, from, shared);
         break;
       case Experiment::kNearSide:
         LookAtNearSide(facts, client, options, from);
-        if (!from) near = AskOtherAgents(facts, options);
+        if (!from) near = AskOtherAgents(facts, options, shared);
         break;
       case Experiment::kSession:
         OpenSession(facts, client, options);

@@ -7,6 +7,7 @@
 
 #include "agentdoctor/facts.h"
 #include "clients/client.h"
+#include "near_side.h"
 #include "plan.h"
 
 namespace agentdoctor {
@@ -21,9 +22,10 @@ struct Stopover {
 };
 
 /// Asks the plan what is needed next until nothing is.  Without \a from the hop
-/// begins here.
+/// begins here, at \a near if other hosts of the run do, too.
 Facts Collect(const Request& request, Client& client, const RunOptions& options,
-              ControlMode control, const Stopover* from = nullptr);
+              ControlMode control, const Stopover* from = nullptr,
+              NearSide* near = nullptr);
 
 /// One fresh login of \a client's that forwards a canary.
 Control MakeControlLogin(const Facts& facts, Client& client);

@@ -55,7 +55,7 @@ RecordedHost RunOne(const RunPlan& plan,
 /// nobody expected (no more threads, no room in /tmp) takes no others, and not
 /// the report, with it.
 std::vector<RecordedHost> RunPath(
-    const Request& request, const RunPlan& plan,
+    const Request& request, const RunPlan& plan, NearSide* near,
     const std::function<std::unique_ptr<Client>()>& make_client) {
   const std::vector<Request> path = PathRequests(request, plan.then);
   std::unique_ptr<Client> client;
@@ -63,7 +63,8 @@ std::vector<RecordedHost> RunPath(
   try {
     client = make_client();
     hosts[0] = RunOne(plan, [&] {
-      return Collect(path[0], *client, plan.options, plan.control);
+      return Collect(path[0], *client, plan.options, plan.control, nullptr,
+                     near);
     });
   } catch (const std::exception& error) {
     hosts[0].facts = NotExamined(path[0], {}, error.what());
@@ -84,8 +85,12 @@ Recording RunAll(const RunPlan& plan,
   recording.started = std::time(nullptr);
   std::vector<std::vector<RecordedHost>> paths(plan.requests.size());
 
+  // After a repair this side is looked at again.
+  NearSide near;
+  const bool shared = plan.requests.size() > 1 && !plan.repair;
   Concurrently(plan.requests.size(), plan.jobs, [&](std::size_t i) {
-    paths[i] = RunPath(plan.requests[i], plan, make_client);
+    paths[i] =
+        RunPath(plan.requests[i], plan, shared ? &near : nullptr, make_client);
   });
   for (std::vector<RecordedHost>& path : paths)
     std::ranges::move(path, std::back_inserter(recording.hosts));

@@ -297,4 +297,14 @@ std::vector<Agent> AskAgents(Side& side, const std::vector<std::string>& paths,
   return others;
 }
 
+void AddAgents(Side& side, const std::vector<Agent>& agents) {
+  std::set<std::string> known;
+  for (const Agent& agent : side.agents) {
+    known.insert(agent.path);
+    known.insert(RealPath(agent.path));
+  }
+  for (const Agent& agent : agents)
+    if (known.insert(RealPath(agent.path)).second) side.agents.push_back(agent);
+}
+
 }  // namespace agentdoctor

@@ -25,4 +25,7 @@ std::vector<Agent> AskAgents(Side& side, const std::vector<std::string>& paths,
                              const std::vector<std::string>& candidates,
                              Milliseconds limit);
 
+/// Adds those of \a agents that \a side does not have, by whatever name.
+void AddAgents(Side& side, const std::vector<Agent>& agents);
+
 }  // namespace agentdoctor
