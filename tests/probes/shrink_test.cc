@@ -113,10 +113,12 @@ std::string Answer(const std::string& script, const std::string& shell,
   const auto records = ReadRecords(result.out.substr(
       begin.size(), result.out.size() - begin.size() - end.size()));
   if (!records.known()) return records.reason();
-  for (const auto& [key, value] : *records)
-    if (key != "self" && key != "ancestors" && key != "far" && key != "agent" &&
-        key != "kind")
+  for (const auto& [key, value] : *records) {
+    if (key != "self" && key != "ancestors" && key != "agent" && key != "kind")
       text += key + "=" + value + "\n";
+    // Behind it stand the agents of whatever else runs.
+    if (key == "context") break;
+  }
   return text;
 }
 
