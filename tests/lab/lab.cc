@@ -266,7 +266,7 @@ std::string Lab::MakeKey(const std::string& name, const Words& options) {
 }
 
 void Lab::AddKey(const std::string& name, const Words& options) {
-  Words argv = {"ssh-add", "-q"};
+  Words argv = {"ssh-add"};  // 7.4 knows no -q
   argv.insert(argv.end(), options.begin(), options.end());
   argv.push_back(Home(".ssh/" + name));
   if (const Ended added = Do(argv); added.status != 0)
