@@ -423,8 +423,9 @@ std::vector<Request> Requests(const CLI::App& app, const RunArguments& run) {
     if (!run.ssh.ssh.empty()) request.ssh = run.ssh.ssh;
   }
   for (const std::string& destination : run.destinations) {
+    // The others have destinations of their own kind, and see RequestFault().
     const std::string fault =
-        run.client == Request{}.client ? DestinationFault(destination) : "";
+        ClientProgram(run.client) == "ssh" ? DestinationFault(destination) : "";
     if (!fault.empty()) throw UsageError(fault);
     const bool again =
         std::ranges::any_of(requests, [&](const Request& request) {

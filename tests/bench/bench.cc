@@ -228,7 +228,9 @@ class Bench : public Lab {
       cpu.push_back(cost.own_cpu_ms);
       peak.push_back(cost.peak_mib);
     }
-    last_ = {Median(wall), Median(cpu), Median(peak)};
+    last_ = {.wall_ms = Median(wall),
+             .own_cpu_ms = Median(cpu),
+             .peak_mib = Median(peak)};
     excess_ms_ = last_.wall_ms - Median(plain);
     std::printf("%-34s %6.1f ms %6.1f ms %5.2f x %+6.1f ms  %s\n", what,
                 Median(plain), last_.wall_ms, last_.wall_ms / Median(plain),

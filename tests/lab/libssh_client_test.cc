@@ -415,6 +415,14 @@ TEST_F(LibsshClient, KnowsNothingOfAServerThatNeverAsks) {
 // ------------------------------------------------------------------- the rest
 // --
 
+TEST_F(LibsshClient, RefusesADestinationThatCouldBeAnOption) {
+  for (const char* destination : {"user@-oProxyCommand=x", "ssh://-x"}) {
+    const Ended ended = Agentdoctor({"run", "--client", "libssh", destination});
+    EXPECT_EQ(ended.status, 2) << destination;
+    EXPECT_EQ(ended.out, "");
+  }
+}
+
 TEST_F(LibsshClient, RefusesWhatItCannotDo) {
   for (const Words& options : std::vector<Words>{{"--to", "git@gitlab.example"},
                                                  {"--then", "b"},
