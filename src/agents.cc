@@ -12,6 +12,7 @@
 #include "clients/openssh_config.h"
 #include "probes/local_side.h"
 #include "report/render.h"
+#include "system/clock.h"
 #include "system/interrupt.h"
 
 namespace agentdoctor {
@@ -108,8 +109,7 @@ AgentList ListAgents(const Request& request, Client& client,
   }
   Sort(list.agents);
   list.interrupted = Interrupted();
-  list.duration_ms =
-      std::chrono::duration_cast<Milliseconds>(Clock::now() - start).count();
+  list.duration_ms = MillisecondsSince(start);
   return list;
 }
 

@@ -12,16 +12,13 @@
 #include "probes/next_hop.h"
 #include "probes/place_side.h"
 #include "probes/remote_side.h"
+#include "system/clock.h"
 #include "system/interrupt.h"
 
 namespace agentdoctor {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-std::int64_t MillisecondsSince(Clock::time_point start) {
-  return std::chrono::duration_cast<Milliseconds>(Clock::now() - start).count();
-}
 
 void Resolve(Facts& facts, Client& client, const Stopover* from,
              NearSide* shared) {

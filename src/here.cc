@@ -16,6 +16,7 @@
 #include "probes/git_remotes.h"
 #include "probes/local_side.h"
 #include "probes/remote_side.h"
+#include "system/clock.h"
 #include "system/file.h"
 #include "system/interrupt.h"
 #include "system/process.h"
@@ -186,8 +187,7 @@ Facts CollectHere() {
   Merge(facts.near, probe.get());
   facts.near.git_remotes = remotes.get();
   facts.interrupted = Interrupted();
-  facts.duration_ms =
-      std::chrono::duration_cast<Milliseconds>(Clock::now() - start).count();
+  facts.duration_ms = MillisecondsSince(start);
   return facts;
 }
 

@@ -22,6 +22,7 @@
 #include "command_line.h"
 #include "diagnose.h"
 #include "run.h"
+#include "system/clock.h"
 #include "system/concurrently.h"
 #include "system/file.h"
 #include "system/interrupt.h"
@@ -515,8 +516,7 @@ MasterList ListMasters(
   }
   for (Found& found : all) list.masters.push_back(std::move(found.listed));
   list.interrupted = Interrupted();
-  list.duration_ms =
-      std::chrono::duration_cast<Milliseconds>(Clock::now() - start).count();
+  list.duration_ms = MillisecondsSince(start);
   return list;
 }
 

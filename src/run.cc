@@ -10,6 +10,7 @@
 #include "diagnose.h"
 #include "here.h"
 #include "hops.h"
+#include "system/clock.h"
 #include "system/concurrently.h"
 #include "system/interrupt.h"
 
@@ -94,9 +95,7 @@ Recording RunAll(const RunPlan& plan,
   });
   for (std::vector<RecordedHost>& path : paths)
     std::ranges::move(path, std::back_inserter(recording.hosts));
-  recording.duration_ms = std::chrono::duration_cast<Milliseconds>(
-                              std::chrono::steady_clock::now() - start)
-                              .count();
+  recording.duration_ms = MillisecondsSince(start);
   return recording;
 }
 
@@ -106,9 +105,7 @@ Recording RunHere(const RunPlan& plan) {
   recording.command = "here";
   recording.started = std::time(nullptr);
   recording.hosts.push_back(RunOne(plan, CollectHere));
-  recording.duration_ms = std::chrono::duration_cast<Milliseconds>(
-                              std::chrono::steady_clock::now() - start)
-                              .count();
+  recording.duration_ms = MillisecondsSince(start);
   return recording;
 }
 

@@ -37,6 +37,12 @@ bool IsSet(const std::string& value) {
   return !value.empty() && Lower(value) != "none";
 }
 
+/// Whether a shell takes \a word as it stands (ssh.c: valid_hostname(),
+/// valid_ruser(); ssh before 9.6, and libssh, let others through).
+bool IsPlainForAShell(const std::string& word) {
+  return word.find_first_of("'`\"$;&<>|(){}*?[]~#!") == std::string::npos;
+}
+
 class Libssh final : public Client {
  public:
   explicit Libssh(const RunOptions& options) : options_(options) {}
@@ -128,6 +134,12 @@ std::optional<TransportFault> Libssh::FindWay(const Facts& facts,
     return TransportFault{"proxy-failed",
                           "ProxyUseFdpass is for ssh, which is handed a "
                           "connection; libssh can't be"};
+  // What the files say is the user's own; a destination may be anybody's.
+  if (!IsPlainForAShell(facts.request.destination))
+    return TransportFault{"proxy-failed",
+                          "\"" + facts.request.destination +
+                              "\" has a character that a ProxyCommand is not "
+                              "given, since a shell runs it"};
   const std::optional<std::string> expanded =
       ExpandTokens(command, {{'h', login.host},
                              {'n', facts.request.destination},

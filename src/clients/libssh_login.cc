@@ -26,6 +26,8 @@
 #include "clients/login_agent.h"
 #include "clients/login_keys.h"
 #include "clients/marked_output.h"
+#include "clients/session_limits.h"
+#include "system/clock.h"
 #include "system/file.h"
 #include "system/interrupt.h"
 #include "system/socket.h"
@@ -37,8 +39,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t kOutputLimit = 1 << 20;
-constexpr std::size_t kOutputHead = 512;
 constexpr std::size_t kMessages = 100;
 constexpr std::size_t kMessageLength = 2000;
 constexpr std::size_t kKnownHostsLimit = std::size_t{16} << 20;
@@ -58,10 +58,6 @@ struct Freed {
 
 using SessionHandle = std::unique_ptr<ssh_session_struct, Freed<ssh_free>>;
 using KeyHandle = std::unique_ptr<ssh_key_struct, Freed<ssh_key_free>>;
-
-std::int64_t MillisecondsSince(Clock::time_point start) {
-  return std::chrono::duration_cast<Milliseconds>(Clock::now() - start).count();
-}
 
 /// libssh.so initialises itself and its threads when it is loaded, a static one
 /// does not; the first of several threads must not find it half done.
@@ -311,8 +307,8 @@ bool Login::BlameLibssh() {
                    greeting_);
     if (!login_.proxy.empty()) {
       // It says why on its standard error, and then ends.
-      constexpr Milliseconds kLastWords{500};
-      const auto deadline = Clock::now() + kLastWords;
+      constexpr Milliseconds kProxysLastWords{500};
+      const auto deadline = Clock::now() + kProxysLastWords;
       proxy_.WaitUntil([deadline] { return Clock::now() >= deadline; });
       const std::vector<std::string> lines = SplitLines(proxy_.err());
       return Blame("proxy-failed", lines.empty() ? error : lines.back());

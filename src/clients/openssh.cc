@@ -17,7 +17,9 @@
 #include "clients/openssh_jumps.h"
 #include "clients/openssh_masters.h"
 #include "clients/openssh_transcript.h"
+#include "clients/session_limits.h"
 #include "probes/authorized_keys.h"
+#include "system/clock.h"
 #include "system/file.h"
 #include "system/process.h"
 #include "system/text.h"
@@ -26,19 +28,6 @@ namespace agentdoctor {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-constexpr std::size_t kOutputLimit = 1 << 20;
-constexpr std::size_t kOutputHead = 512;
-/// After the end marker: ssh has nothing left to do.
-constexpr Milliseconds kExitLimit{500};
-/// ssh's own timeouts come first, so that it can say what it waited for.
-constexpr Milliseconds kLastWords{1000};
-/// With --interactive a person looks for a token or a telephone.
-constexpr Milliseconds kPersonLimit{120000};
-
-std::int64_t MillisecondsSince(Clock::time_point start) {
-  return std::chrono::duration_cast<Milliseconds>(Clock::now() - start).count();
-}
 
 /// A program that takes no commands may repeat the whole probe to say so.
 std::string WithoutCommand(std::string text, std::string_view command) {

@@ -18,6 +18,8 @@
 #include "clients/putty_sessions.h"
 #include "clients/putty_sharing.h"
 #include "clients/putty_transcript.h"
+#include "clients/session_limits.h"
+#include "system/clock.h"
 #include "system/file.h"
 #include "system/process.h"
 #include "system/text.h"
@@ -27,22 +29,10 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t kOutputLimit = 1 << 20;
-constexpr std::size_t kOutputHead = 512;
-/// After the end marker: plink has nothing left to do.
-constexpr Milliseconds kExitLimit{500};
-/// The system's own errors come first, so that plink can say them.
-constexpr Milliseconds kLastWords{1000};
-/// With --interactive a person looks for a token or a telephone.
-constexpr Milliseconds kPersonLimit{120000};
 constexpr Milliseconds kVersionLimit{5000};
 constexpr int kSshPort = 22;
 /// Saved sessions that go through one another.
 constexpr int kProxies = 8;
-
-std::int64_t MillisecondsSince(Clock::time_point start) {
-  return std::chrono::duration_cast<Milliseconds>(Clock::now() - start).count();
-}
 
 /// A setting that a report may name, and how PuTTY reads it where it is absent.
 /// None that may hold a secret or a command.

@@ -9,8 +9,10 @@
 
 #include "clients/client.h"
 #include "clients/marked_output.h"
+#include "clients/session_limits.h"
 #include "clients/tsh_options.h"
 #include "clients/tsh_words.h"
+#include "system/clock.h"
 #include "system/process.h"
 #include "system/text.h"
 
@@ -19,13 +21,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t kOutputLimit = 1 << 20;
-constexpr std::size_t kOutputHead = 512;
 constexpr std::size_t kMessages = 40;
 /// tsh says nothing until the probe has ended, which takes its time, too.
 constexpr Milliseconds kProbeTime{2000};
-/// After the end marker: tsh has nothing left to do.
-constexpr Milliseconds kExitLimit{500};
 
 std::optional<std::string> Variable(const char* name) {
   const char* value = std::getenv(name);
@@ -259,8 +257,7 @@ SessionResult Tsh::OpenSession(const Facts& facts, const ProbeCommand& probe) {
       session.end == SessionEnd::kProbed || session.end == SessionEnd::kNoProbe;
   transcript.forwarding_requested = Requests(
       facts, TshForwards(TshMode(request.ssh_options), release), release);
-  session.duration_ms =
-      std::chrono::duration_cast<Milliseconds>(Clock::now() - start).count();
+  session.duration_ms = MillisecondsSince(start);
   return result;
 }
 

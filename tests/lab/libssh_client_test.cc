@@ -382,6 +382,20 @@ TEST_F(LibsshClient, GoesThroughAProxyCommand) {
   EXPECT_NE(run.TextOf("proxy-failed").find("no way"), std::string::npos);
 }
 
+TEST_F(LibsshClient, GivesNoShellADestinationThatIsAProgram) {
+  WriteText(Home(".ssh/config"),
+            "Host *\n  ForwardAgent yes\n  ProxyCommand true %n\n");
+  const std::string mark = Folder() + "/ran";
+  // An ssh that lets every name through, as those before 9.6 do.
+  const std::string ssh = Folder() + "/ssh";
+  WriteText(ssh, "#!/bin/sh\nexec ssh -vvv -G h\n", 0755);
+  const Ended ended = Agentdoctor(
+      {"run", "--client", "libssh", "--ssh", ssh, "x;>" + mark + "@h"});
+  EXPECT_NE(ended.out.find("since a shell runs it"), std::string::npos)
+      << ended.out;
+  EXPECT_FALSE(std::filesystem::exists(mark + "@h"));
+}
+
 TEST_F(LibsshClient, GoesThroughAJumpHost) {
   const Server jump = StartServer();
   const Server server = StartServer();
