@@ -401,17 +401,13 @@ void JudgeWithoutForwarding(const Facts& facts, const Master& master,
           IsPutty(facts)
               ? "Sharing a connection means sharing its settings: one that was "
                 "made without \"Allow agent forwarding\", or while "
-                "SSH_AUTH_SOCK "
-                "was not set, gives no session an agent, `plink -A` included. "
-                "The "
-                "upstream refuses by itself; the server is not asked."
+                "SSH_AUTH_SOCK was not set, gives no session an agent, "
+                "`plink -A` included. The upstream refuses by itself; the "
+                "server is not asked."
               : "Sharing a connection means sharing its settings: one that was "
-                "made "
-                "before ForwardAgent was set, with -a, by scp or sftp (before "
-                "10.0), "
-                "or while no agent was reachable gives no session an agent, "
-                "`ssh -A` "
-                "included, and says nothing.",
+                "made before ForwardAgent was set, with -a, by scp or sftp "
+                "(before 10.0), or while no agent was reachable gives no "
+                "session an agent, `ssh -A` included, and says nothing.",
       .evidence = Seen(facts, master)};
   finding.evidence.push_back(
       {.source = ThroughSource(facts),

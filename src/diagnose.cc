@@ -300,16 +300,14 @@ bool IsCause(const ReportedFinding& reported) {
   return reported.consequence_of.empty();
 }
 
-/// No probe ran, and all is well as far as it can be seen: the control login
-/// was granted forwarding, or the server asked the canary, only what comes of
-/// it can't be seen; or it is a git forge, where nothing could come of it.
-bool FineWithoutProbe(const Facts& facts) {
+/// No probe ran, but the control login was granted forwarding, or the server
+/// asked the canary; only what comes of it can't be seen.
+bool GrantedUnseen(const Facts& facts) {
   const Session* session = facts.link.session.get();
   const Control* control = facts.link.control.get();
-  if (!session || session->end != SessionEnd::kNoProbe) return false;
-  return (session->canary_asked && checks::WouldForward(facts)) ||
-         (control && control->granted.value_or(false)) ||
-         checks::FindForge(facts);
+  return session && session->end == SessionEnd::kNoProbe &&
+         ((session->canary_asked && checks::WouldForward(facts)) ||
+          (control && control->granted.value_or(false)));
 }
 
 Verdict Judge(const Facts& facts, const Findings& findings) {
@@ -321,7 +319,9 @@ Verdict Judge(const Facts& facts, const Findings& findings) {
   if (std::ranges::any_of(findings, broken)) return Verdict::kBroken;
   if (std::ranges::any_of(findings, IsTransportFault))
     return Verdict::kUndetermined;
-  if (FineWithoutProbe(facts)) return Verdict::kDegraded;
+  // To a git forge nothing could be forwarded.
+  if (GrantedUnseen(facts) || checks::FindForge(facts))
+    return Verdict::kDegraded;
   if (!checks::ForwardingWorks(facts)) return Verdict::kUndetermined;
   if (checks::ForwardsCanary(facts) && !checks::WouldForward(facts))
     return Verdict::kUndetermined;
@@ -413,6 +413,7 @@ HostReport Diagnose(const Facts& facts, const std::vector<Examined>& examined,
   report.duration_ms = facts.duration_ms;
   report.verdict = Judge(facts, findings);
   report.root_cause = FindRootCause(findings, report.verdict);
+  report.granted_unseen = GrantedUnseen(facts);
   for (const Examined& each : examined)
     report.checks.push_back(Result(each, findings, reliefs));
   if (!facts.via.empty())

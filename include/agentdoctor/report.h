@@ -75,6 +75,8 @@ struct HostReport {
   /// `here`: the line that gives the shell one sits in a working agent; empty
   /// where it has one, or there is none to be had.
   std::string this_shell = {};
+  /// No probe ran, but the server was seen to grant forwarding.
+  bool granted_unseen = false;
   /// On a further hop: the path is broken before it.
   std::optional<EarlierBreak> earlier = {};
   std::int64_t duration_ms = 0;

@@ -92,18 +92,6 @@ std::string Destination(const HostReport& host) {
   return text;
 }
 
-/// The evidence says that the server would forward, or did.
-bool SaidToBeGranted(const HostReport& host) {
-  return std::ranges::any_of(
-      host.findings, [](const ReportedFinding& reported) {
-        return std::ranges::any_of(
-            reported.finding.evidence, [](const Evidence& evidence) {
-              return evidence.text.starts_with("the server grants ") ||
-                     evidence.text.starts_with("the server asked the agent ");
-            });
-      });
-}
-
 /// The verdict in one line.
 std::string Headline(const HostReport& host) {
   const std::string forwarding = "agent forwarding to " + Destination(host);
@@ -113,7 +101,7 @@ std::string Headline(const HostReport& host) {
     case Verdict::kDegraded:
       // Behind a forced command nobody saw it work.
       if (host.root_cause && host.root_cause->code == "forced-command")
-        return forwarding + (SaidToBeGranted(host) ? " is granted, but" : "") +
+        return forwarding + (host.granted_unseen ? " is granted, but" : "") +
                " could not be tried";
       return forwarding + " works, with a warning";
     case Verdict::kBroken:
