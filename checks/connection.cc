@@ -171,6 +171,9 @@ Finding FromFault(const Facts& facts, const TransportFault& fault,
         "Something accepts the connection there, but no ssh server greets: it "
         "is overloaded, or another program listens on that port.";
   }
+  const bool no_libssh =
+      meaning.code == "ssh-not-found" && facts.link.client == "libssh";
+  if (no_libssh) finding.summary = "libssh can't be loaded here";
   const Session* session = facts.link.session.get();
   const bool too_many =
       first.find("Too many authentication failures") != std::string::npos;
@@ -279,6 +282,8 @@ Finding FromFault(const Facts& facts, const TransportFault& fault,
     more.push_back({.title = "Or keep fewer keys in the agent",
                     .safety = Safety::kManual,
                     .commands = {{"ssh-add", "-l"}}});
+  } else if (no_libssh) {
+    fix.title = "Install libssh (Debian and Ubuntu: libssh-4)";
   } else if (no_session) {
     fix.title = "Ask the server's administrator for a session";
   } else if (meaning.code != "ssh-not-found") {

@@ -8,6 +8,7 @@
 
 #include "clients/client.h"
 #include "clients/libssh_config.h"
+#include "clients/libssh_functions.h"
 #include "clients/libssh_login.h"
 #include "clients/openssh_command.h"
 #include "clients/openssh_config.h"
@@ -81,6 +82,13 @@ class Libssh final : public Client {
 
 Resolution Libssh::Resolve(const Request& request) {
   Resolution resolution;
+  if (const std::string fault = LibsshFault(); !fault.empty()) {
+    const Unknown why{"ssh-not-found: " + fault};
+    resolution.config = why;
+    resolution.forwarded = why;
+    resolution.primary = why;
+    return resolution;
+  }
   if (FindProgram(request.ssh).empty()) {
     resolution = ResolveByLibssh(request, printed_);
   } else {

@@ -1,7 +1,6 @@
 #include "clients/libssh_config.h"
 
 #include <glob.h>
-#include <libssh/libssh.h>
 #include <pwd.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "clients/libssh_functions.h"
 #include "clients/openssh_command.h"
 #include "clients/openssh_config.h"
 #include "clients/openssh_config_lines.h"

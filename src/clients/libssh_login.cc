@@ -1,8 +1,6 @@
 #include "clients/libssh_login.h"
 
 #include <fcntl.h>
-#include <libssh/callbacks.h>
-#include <libssh/libssh.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -23,6 +21,7 @@
 #include "agent/client.h"
 #include "agent/wire.h"
 #include "clients/known_hosts.h"
+#include "clients/libssh_functions.h"
 #include "clients/login_agent.h"
 #include "clients/login_keys.h"
 #include "clients/marked_output.h"
@@ -48,7 +47,7 @@ constexpr std::size_t kMostAgentChannels = 16;
 /// Drive() gave up: see Login::gave_up().
 constexpr int kGaveUp = INT_MIN;
 
-template <auto Free>
+template <const auto& Free>
 struct Freed {
   template <typename T>
   void operator()(T* handle) const {
@@ -58,13 +57,6 @@ struct Freed {
 
 using SessionHandle = std::unique_ptr<ssh_session_struct, Freed<ssh_free>>;
 using KeyHandle = std::unique_ptr<ssh_key_struct, Freed<ssh_key_free>>;
-
-/// libssh.so initialises itself and its threads when it is loaded, a static one
-/// does not; the first of several threads must not find it half done.
-void Initialise() {
-  static const int done = ssh_init();
-  static_cast<void>(done);
-}
 
 /// A blob as base64, without the type in front.
 std::string KeyText(const LoginKey& key) { return EncodeBase64(key.blob); }
@@ -404,7 +396,6 @@ void Login::PreferKnownKeys() {
 }
 
 bool Login::Connect() {
-  Initialise();
   session_.reset(ssh_new());
   if (!session_) return Blame("connection-lost", "no memory for a session");
   const auto set = [this](ssh_options_e option, const std::string& value) {

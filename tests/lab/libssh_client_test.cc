@@ -102,6 +102,19 @@ TEST_F(LibsshClient, FindsAHealthyPath) {
   EXPECT_EQ(Snapshot(), before);
 }
 
+TEST_F(LibsshClient, SaysThatThereIsNoLibssh) {
+  StartAgentWithKey();
+  WriteText(Home("libssh.so.4"), "no library");
+  SetEnv("LD_LIBRARY_PATH", Home());
+  const Outcome run = With(At(9));
+  EXPECT_TRUE(Undetermined(run, "ssh-not-found"));
+  const std::string text = run.TextOf("ssh-not-found");
+  EXPECT_NE(text.find("libssh.so.4: "), std::string::npos) << text;
+  EXPECT_NE(text.find("libssh-4"), std::string::npos) << text;
+  // The others do without.
+  EXPECT_NE(Run({"gitlab-runner"}).RootCause(), "ssh-not-found");
+}
+
 // The far side sees the canary's key and no other; the user's agent is asked
 // for its list, for extensions, and for the one signature of the login.
 TEST_F(LibsshClient, NeverForwardsTheUsersAgent) {
