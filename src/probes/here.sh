@@ -146,6 +146,7 @@ here() {
 
   # The sockets of this very connection come first, then what tmux says.
   candidates=$lf
+  handed_path=${initial#?}
   case $server:$handed_path in
     sshd*:*/ssh-??????????/agent.*|sshd*:*/.ssh/agent/s.*.sshd.*|dropbear*:*/dropbear-*/auth-*) consider "$handed_path" ;;
   esac

@@ -127,7 +127,8 @@ next_hop() {
   [ "$not_tried" ] || login=$({ limit ssh "$verbose" -T $neutral "$@" -- "$hop" 2>&1; printf "\n=$?"; } | head -c "$most")
   put hop "$hop" hop_version "$version" hop_config "$values" hop_lines "$config_lines"
   put hop_master "$master" hop_not_tried "$not_tried"
-  put_long hop_login "$login"
+  size=57344
+  put hop_login "$login"
 }
 
 # All at once.  A pipe keeps the answer of the first until those of the others
@@ -136,9 +137,9 @@ each_next_hop() {
   first=$1
   shift
   if [ $# = 0 ]; then
-    next_hop "$first" | encode
+    next_hop "$first" | (encode)
   else
-    next_hop "$first" | encode | { others=$(each_next_hop "$@"); cat; echo "$others"; }
+    next_hop "$first" | (encode) | { others=$(each_next_hop "$@"); cat; echo "$others"; }
   fi
 }
 
@@ -163,7 +164,7 @@ next_hops() {
   if [ "$why" ]; then
     for hop; do
       put hop "$hop" hop_not_tried "$why"
-    done | encode
+    done | (encode)
     return
   fi
   unset DISPLAY SSH_ASKPASS
@@ -193,5 +194,5 @@ next_hops() {
 # Instead of the one in probe.sh: both answers at the same time.
 answer() {
   exec 3>&1
-  next_hops | { rest=$(everything | encode); cat; echo "$rest"; }
+  next_hops | { rest=$(everything | (encode)); cat; echo "$rest"; }
 }

@@ -27,16 +27,13 @@ lf=${IFS#??}
 lf=${lf%"${lf#?}"}
 IFS=$lf
 seconds=2
+size=8192
 answer_size=32768
 
 # put KEY VALUE...: records.  The lengths keep the whole answer, three
 # characters for a byte, below what the near side reads (1 MiB).
 put() {
-  printf "%s\0%.8192s\0" "$@"
-}
-
-put_long() {
-  printf "%s\0%.57344s\0" "$@"
+  printf "%s\0%.${size}s\0" "$@"
 }
 
 # put_answer NAME TEXT: what an agent said to a program.
@@ -105,9 +102,9 @@ limit() {
   return $result
 }
 
-# Bytes to hexadecimal, with what there is.  (A subshell: ksh runs the last part
-# of a pipeline itself.)
-encode() (
+# Bytes to hexadecimal, with what there is.  For a subshell: ksh runs the last
+# part of a pipeline itself.
+encode() {
   if has od; then
     exec od -vAn -tx1
   elif has hexdump; then
@@ -115,7 +112,7 @@ encode() (
   else
     echo none
   fi
-)
+}
 
 # ------------------------------------------------------------ who and where --
 
@@ -141,17 +138,20 @@ about() {
 
 # SSH_AUTH_SOCK as sshd handed it over: the login shell is our parent (`; true`
 # keeps it from becoming us), and the kernel shows the environment that a
-# process began with.  No other variable leaves the host.
+# process began with.  No other variable leaves the host.  (Read by the shell
+# it has no NULs any more, but tells that nothing was changed: behind the value
+# another name begins, or nothing comes.)
 initial_environment() {
-  handed_path=
+  initial=+$SSH_AUTH_SOCK
+  read -r value </proc/$PPID/environ
+  case ${value}A in *SSH_AUTH_SOCK="${SSH_AUTH_SOCK:-:}"[A-Z_]*) return ;; esac
   initial=?
   set -f
   for line in $(tr "\0\n" "\n\1" </proc/$PPID/environ); do
     initial=-
     case $line in
       SSH_AUTH_SOCK=*)
-        handed_path=${line#*=}
-        initial=+$handed_path
+        initial=+${line#*=}
         break ;;
     esac
   done
@@ -192,7 +192,7 @@ connection_sockets() {
   IFS=$blanks
   set -- ${line##*")"}
   IFS=$lf
-  others=+$(limit find $home/.ssh/agent/s.*.sshd.* /tmp/dropbear-*/auth-* -type s ${20:+-mmin$lf-$(((${now%%.*} - ${20} / 100) / 60 + 1))})
+  others=+$(limit find $home/.ssh/agent/s.*.sshd.* /tmp/dropbear-*/auth-* -type s ${20:+-mmin$lf-$(((${now%%.*}-${20}/100)/60+1))})
   has find || others=?
 }
 
@@ -215,7 +215,7 @@ find_denied() {
 # ssh-agent hangs up before it answers; so some end only at the limit, with the
 # answer.
 ask() {
-  put_answer "$1" "$({ printf "\0\0\0\1\13" | limit "$@" 2>&1; printf =$?; } | encode)"
+  put_answer "$1" "$({ printf "\0\0\0\1\13" | limit "$@" 2>&1; printf =$?; } | (encode))"
 }
 
 # look_at PATH: an agent: what stands there, and what it says
@@ -274,9 +274,10 @@ add() {
   done
 }
 
-# search OPTIONS PATTERN: the lines of the listed files, as FILE:LINE:TEXT
+# search OPTIONS PATTERN: the lines of the listed files, as FILE:LINE:TEXT.  (Where
+# one can hang, the shell has hung already: add looks at them.)
 search() {
-  limit grep "-sH$1" "$2" $files
+  exec grep "-sH$1" "$2" $files
 }
 
 # Lines of start-up files that may concern an agent, of sshd_config about
@@ -297,8 +298,9 @@ startup_lines() {
     add $folder*shrc $folder*shenv $folder*profile $folder*login
   done
   set -f
+  space="[[:space:]]"
   config_words="(allowagentforwarding|disableforwarding|match|include|identityagent)[[:space:]=]"
-  lines=$(search niE "^[[:space:]]*(([^#[:space:]].*)?(ssh_auth_sock|ssh-agent|keychain|gpgconf|gpg-agent|gnome-keyring|enable-ssh-support)|$config_words)")
+  lines=$(search niE "^$space*(([^#[:space:]].*)?(ssh_auth_sock|ssh-agent|keychain|gpgconf|gpg-agent|gnome-keyring|enable-ssh-support)|$config_words)")
   files=
   included=
   ask_ssh=
@@ -318,7 +320,8 @@ startup_lines() {
   # To judge a line takes the lines around it, but no assignments: secrets are
   # kept in those.
   context=
-  [ "$files" ] && context=$(search nvE "^[[:space:]]*(#|\$|(alias|abbr|bindkey|setenv)[[:space:]]|((export|set|declare|typeset|readonly)[[:space:]]+(-[[:alpha:]]+[[:space:]]+)*)?[[:alnum:]_]+ *=[^;&|(]*\$|set[[:space:]]+-[[:alpha:]]*[gxU])")
+  [ "$files" ] && context=$(search nvE "^$space*(#|\$|(alias|abbr|bindkey|setenv)$space|((export|set|declare|typeset|readonly)$space+(-[[:alpha:]]+$space+)*)?[[:alnum:]_]+ *=[^;&|(]*\$|set$space+-[[:alpha:]]*[gxU])")
+  ask_ssh_for_agent
   # Includes of sshd_config other than the usual one.
   files=
   IFS=$blanks
@@ -331,7 +334,7 @@ startup_lines() {
       *) add $etc/$file ;;
     esac
   done
-  [ "$files" ] && lines=$lines$lf$(search niE "^[[:space:]]*$config_words")
+  [ "$files" ] && lines=$lines$lf$(search niE "^$space*$config_words")
 }
 
 # What the ssh there would use as its agent for a host that nobody knows.  Only
@@ -340,11 +343,9 @@ ask_ssh_for_agent() {
   identity=+
   [ "$ask_ssh" ] || return
   options=$(limit ssh -o CanonicalizeHostname=no -G agentdoctor.invalid) || identity=?$?
-  set -f
   for line in $options; do
     case $line in identityagent*) identity=+${line#* } ;; esac
   done
-  set +f
 }
 
 # ------------------------------------------------------ what outlives us here
@@ -406,8 +407,7 @@ links() {
 # A process of another world (a container) names a path of that world: what is
 # left of a dead one here is not what is there.
 processes() {
-  [ -d /proc/self ] || return
-  cd /proc
+  cd /proc/$$ && cd .. || return
   own=$SSH_AUTH_SOCK
   [ -S "$own" ] || own=
   files=
@@ -415,7 +415,7 @@ processes() {
     [ -O "$process" ] && files=$files$process/environ$lf
   done
   set -f
-  for line in $({ limit grep -zasHE "^SSH_(AUTH_SOCK|CONNECTION)=" $files 2>&1; printf "=$?\0"; } | tr "\0\n" "\n\1" | awk -v o="SSH_AUTH_SOCK=$own" -v w="$screen_pids" "/^=/{s=\$0;next}/^[0-9]+.environ:SSH_[AC]/{p=\$0+0;v=substr(\$0,index(\$0,\":\")+1,240);l[v]=l[v]\" \"p;if(v~/^SSH_A/&&(v==o)==0&&++n<1001)w=w\" \"p;next}{s=\"=odd\";exit}END{print s,n;for(v in l)print\"v\"v\"\np\"l[v];if(w)while((getline x<\"stat\")>0)if(x~/^bt/)print\"b\"substr(x,7);n=split(w,q,\" \");for(p=1;p<=n;p++){f=q[p]\"/stat\";if((getline x<f)>0){match(x,/.*\)/);split(substr(x,RLENGTH+2),t,\" \");print\"i\"t[2],t[20],substr(x,1,RLENGTH)}close(f)}}"); do
+  for line in $({ limit grep -zasHE "^SSH_(AUTH_SOCK|CONNECTION)=" $files 2>&1; printf "=$?\0"; } | tr "\0\n" "\n\1" | awk -v o="SSH_AUTH_SOCK=$own" -v w="$screen_pids" "/^=/{s=\$0;next}/^[0-9]+.environ:SSH_[AC]/{p=\$0+0;v=substr(\$0,index(\$0,\":\")+1,240);l[v]=l[v]\" \"p;if(v~/^SSH_A/&&(v==o)==0&&++n<1001)w=w\" \"p;next}{s=\"=odd\";exit}END{print s,n;for(v in l)print\"v\"v\"\np\"l[v];if(w)while((getline x<\"stat\")>0)if(x~/^bt/)print\"b\"substr(x,7);n=split(w,q);for(p=1;p<=n;p++){f=q[p]\"/stat\";if((getline x<f)>0){match(x,/.*\)/);split(substr(x,RLENGTH+2),t);print\"i\"t[2],t[20],substr(x,1,RLENGTH)}close(f)}}"); do
     case $line in
       v*)
         value=$line
@@ -540,24 +540,21 @@ everything() {
   initial_environment
   connection_sockets
   startup_lines
-  ask_ssh_for_agent
   far=$(find_long_lived)
   wait
   set -f
   asked=$lf$SSH_AUTH_SOCK$lf
-  for path in "$handed_path" $sockets; do
+  for path in "${initial#?}" $sockets; do
     fresh "$path" && look_at "$path"
   done
-  put version 1 uid "$uid" host "$host" boot "$boot" shell "$SHELL" home "$home" zdotdir "$ZDOTDIR"
-  put sock "${SSH_AUTH_SOCK++}${SSH_AUTH_SOCK--}" connection "${SSH_CONNECTION++}${SSH_CONNECTION--}"
-  put initial "$initial" self $$ ancestors "$ancestors" sockets "$sockets" others "$others"
-  put identity "$identity" sshd_config "$server_config"
+  put version 1 uid "$uid" host "$host" boot "$boot" shell "$SHELL" home "$home" zdotdir "$ZDOTDIR" sock "${SSH_AUTH_SOCK++}${SSH_AUTH_SOCK--}" connection "${SSH_CONNECTION++}${SSH_CONNECTION--}" initial "$initial" self $$ ancestors "$ancestors" sockets "$sockets" others "$others" identity "$identity" sshd_config "$server_config"
   [ -f /.dockerenv ] && : ${container=docker}
   [ -f /run/.containerenv ] && : ${container=podman}
   for name in TMUX STY SUDO_USER container; do
     eval "put \"var.$name\" \"\${$name++}\$$name\""
   done
-  put_long lines "$lines" context "$context"
+  size=57344
+  put lines "$lines" context "$context"
   set --
   answer_size=4096
   for line in $far; do
@@ -575,13 +572,13 @@ everything() {
     fi
   done
   at_once look_at "$@"
-  put_long far "$far$lf."
+  put far "$far$lf."
   put end ""
 }
 
 # The whole answer; next_hop.sh has another one.
 answer() {
-  everything | encode
+  everything | (encode)
 }
 
 printf "\nagentdoctor-$r-begin\n"

@@ -27,6 +27,9 @@ namespace {
 constexpr std::string_view kScript =
 #include "probe.inc"
     ;
+constexpr std::string_view kShrunkScript =
+#include "shrunk_probe.inc"
+    ;
 // What comes behind its functions.
 constexpr std::string_view kRun = "printf \"\\nagentdoctor-";
 
@@ -442,12 +445,14 @@ ProbeCommand MakeProbeCommand() { return MakeProbeCommand({}, {}); }
 
 ProbeCommand MakeProbeCommand(const std::vector<std::string>& to,
                               Milliseconds login_limit) {
-  static const std::string script = Shrink(kScript);
   const std::string word = RandomWord();
   ProbeCommand probe;
-  probe.command =
-      "sh -c 'r=" + word + ";" +
-      (to.empty() ? script : Shrink(WithNextHops(to, login_limit))) + "'; true";
+  probe.command = "sh -c 'r=" + word + ";";
+  if (to.empty())
+    probe.command += kShrunkScript;
+  else
+    probe.command += Shrink(WithNextHops(to, login_limit));
+  probe.command += "'; true";
   probe.begin_marker = "agentdoctor-" + word + "-begin";
   probe.end_marker = "agentdoctor-" + word + "-end";
   return probe;

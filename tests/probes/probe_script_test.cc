@@ -221,6 +221,9 @@ TEST_F(ProbeScript, SeesWhatSshdHandedOverBehindTheShell) {
   ASSERT_EQ(side.agents.size(), 2U);
   EXPECT_EQ(side.agents[0].path, "/nowhere/second");
   EXPECT_EQ(side.agents[1].path, "/nowhere/first");
+  const Side beginning = Probe({{"SSH_AUTH_SOCK", "/nowhere/first"}},
+                               "/bin/bash", "export SSH_AUTH_SOCK=/nowhere; ");
+  EXPECT_EQ(beginning.initial_auth_sock.value(), "/nowhere/first");
   const Side cleared = Probe({{"SSH_AUTH_SOCK", "/nowhere/first"}}, "/bin/bash",
                              "unset SSH_AUTH_SOCK; ");
   EXPECT_EQ(cleared.initial_auth_sock.value(), "/nowhere/first");
@@ -462,7 +465,12 @@ TEST_F(ProbeScript, NeedsLittle) {
       Probe({{"SSH_AUTH_SOCK", "/nowhere"}, {"PATH", OnlyTools({"sh", "od"})}});
   EXPECT_EQ(side.auth_sock.value(), "/nowhere");
   EXPECT_EQ(side.uid.value(), static_cast<std::int64_t>(geteuid()));
-  EXPECT_FALSE(side.initial_auth_sock.known());
+  EXPECT_EQ(side.initial_auth_sock.value(), "/nowhere");
+  // What was changed is not seen without tr.
+  const Side changed = Probe(
+      {{"SSH_AUTH_SOCK", "/nowhere/first"}, {"PATH", OnlyTools({"sh", "od"})}},
+      "/bin/bash", "export SSH_AUTH_SOCK=/nowhere/second; ");
+  EXPECT_FALSE(changed.initial_auth_sock.known());
 }
 
 TEST_F(ProbeScript, FindsTheLinesOfStartUpFiles) {

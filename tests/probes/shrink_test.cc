@@ -139,8 +139,8 @@ TEST(Shrink, LeavesNoLongNameBehind) {
   for (const std::string& script :
        {Shrink(kProbe), Shrink(std::string(kProbe) + std::string(kNextHop))}) {
     for (const std::string_view name :
-         {"handed_path", "screen_pids", "everything", "at_once", "look_at",
-          "startup_lines", "put_answer"})
+         {"connection_sockets", "screen_pids", "everything", "at_once",
+          "look_at", "startup_lines", "put_answer"})
       EXPECT_EQ(script.find(name), std::string::npos) << name;
     EXPECT_EQ(script.find('\n'), std::string::npos);
   }
