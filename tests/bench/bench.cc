@@ -47,10 +47,13 @@ class Bench : public Lab {
     std::filesystem::permissions(far, std::filesystem::perms::owner_all);
     const Server server = StartServer(
         {.config = "SetEnv TMUX_TMPDIR=" + far + " SCREENDIR=" + far});
+    // For the sockets of agents.
+    std::filesystem::permissions(Folder(), std::filesystem::perms::all);
+    SitElsewhere();
     StartAgentWithKey();
     std::printf("%-34s %9s %9s %17s %9s\n", "", "ssh", "run", "", "budget");
 
-    WriteConfig(HostBlock(server, "  ForwardAgent yes\n"));
+    Configure(HostBlock(server, "  ForwardAgent yes\n"));
     const auto ssh = [&] { return Measure({"ssh", "gitlab-runner", "true"}); };
     const auto run = [&] {
       return Measure({AGENTDOCTOR_PROGRAM, "run", "gitlab-runner"});
@@ -62,14 +65,15 @@ class Bench : public Lab {
     std::printf("%-34s %+36.1f ms  %s\n", "  beside a far side without these",
                 excess_ms_ - healthy_ms, "+ 40 ms");
 
-    WriteConfig(HostBlock(server, Sharing()));
+    Configure(HostBlock(server, Sharing()));
     OpenMaster();
     Compare("healthy, through a live master", ssh, run, "+ 60 ms");
     Ssh({"-O", "exit", "gitlab-runner"});
 
-    WriteConfig(HostBlock(server, "  ForwardAgent no\n" + Sharing()));
+    Configure(HostBlock(server, "  ForwardAgent no\n" + Sharing()));
     OpenMaster();
     WriteConfigLater(HostBlock(server, Sharing()));
+    SitElsewhere();
     Compare(
         "stale master, beside a cold login",
         [&] {
@@ -78,6 +82,7 @@ class Bench : public Lab {
         },
         run, "1.5 x + 60 ms");
 
+    BecomeUser(geteuid());
     CompareHere();
     CompareFleet(server);
 
@@ -88,13 +93,30 @@ class Bench : public Lab {
   }
 
  private:
+  /// The client is another user than the server's, where that can be: else its
+  /// own processes would be among those of the far side, and name a live agent.
+  void SitElsewhere() { BecomeUser(54321); }
+
+  void Configure(const std::string& config) {
+    WriteConfig(config);
+    SitElsewhere();
+  }
+
+  /// The user on the far side runs this.
+  Program Far(const Words& argv) {
+    Launch launch = ClientLaunch(argv);
+    launch.uid = geteuid();
+    launch.environment.erase("SSH_AUTH_SOCK");
+    return Start(launch);
+  }
+
   /// A far side with 300 processes whose agents are gone, two tmux servers with
   /// three sessions each, and two screens.
   void CompareFarSide(const std::string& far, const std::function<Cost()>& ssh,
                       const std::function<Cost()>& run) {
     SetEnv("TMUX_TMPDIR", far);
     SetEnv("SCREENDIR", far);
-    const Program processes = Launched(
+    const Program processes = Far(
         {"sh", "-c",
          "i=0; while [ $i -lt 300 ]; do SSH_AUTH_SOCK=/tmp/ssh-$((i % 7))/gone "
          "SSH_CONNECTION=\"10.0.0.$((i % 7)) 1 10.0.0.9 22\" sleep 600 & "
@@ -102,14 +124,16 @@ class Bench : public Lab {
     const std::string has = "command -v tmux && command -v screen";
     if (Do({"sh", "-c", has}).status != 0)
       std::printf("(without tmux or screen, which are not there)\n");
-    Do({"sh", "-c",
-        "for s in a b; do for n in 1 2 3; do SSH_AUTH_SOCK=/tmp/ssh-$n/gone "
-        "tmux -L $s -f /dev/null new-session -d -s $n; done; "
-        "SSH_AUTH_SOCK=/tmp/ssh-8/gone "
-        "screen -c /dev/null -dmS $s sleep 600; done"});
+    Finish(Far(
+        {"sh", "-c",
+         "for s in a b; do for n in 1 2 3; do SSH_AUTH_SOCK=/tmp/ssh-$n/gone "
+         "tmux -L $s -f /dev/null new-session -d -s $n; done; "
+         "SSH_AUTH_SOCK=/tmp/ssh-8/gone "
+         "screen -c /dev/null -dmS $s sleep 600; done"}));
     Compare("300 processes, tmux, screen there", ssh, run, "");
-    Do({"sh", "-c",
-        "for s in a b; do tmux -L $s kill-server; screen -S $s -X quit; done"});
+    Finish(Far({"sh", "-c",
+                "for s in a b; do tmux -L $s kill-server; screen -S $s -X "
+                "quit; done"}));
     kill(-processes.pid, SIGKILL);
   }
 

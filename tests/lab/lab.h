@@ -161,6 +161,8 @@ class Lab : public ::testing::Test {
   /// agentdoctor with these arguments.  Every `run` is recorded as well, and
   /// its replay must give the same output to the letter.
   Ended Agentdoctor(const Words& arguments, Seconds deadline = Seconds{60});
+  /// How programs of the client are started.
+  Launch ClientLaunch(const Words& argv) const;
   /// agentdoctor with exactly these arguments.
   Program LaunchAgentdoctor(const Words& arguments);
   /// `run ... --record FILE ...` has come to this; so must `replay FILE`, with
@@ -174,7 +176,6 @@ class Lab : public ::testing::Test {
 
  private:
   Environment ClientEnvironment() const;
-  Launch ClientLaunch(const Words& argv) const;
   void WritePasswords();
   /// Makes a server's folder, and ~/.ssh/authorized_keys of the far side.
   Server PrepareOther(const std::string& key_options);
