@@ -510,10 +510,11 @@ int RunCommand(const CLI::App& app, const RunArguments& run) {
   ExpectWritable(run.output.file, kPublic);
   ExpectWritable(run.record, kPrivate);
 
-  const Recording recording =
-      RunAll(plan, [&] { return MakeClient(run.client, plan.options); });
-  const int status =
-      WriteReport(MakeReport(recording, plan.selection), run.output);
+  Recording recording;
+  const Report report = RunAll(
+      plan, [&] { return MakeClient(run.client, plan.options); },
+      run.record.empty() ? nullptr : &recording);
+  const int status = WriteReport(report, run.output);
   if (!run.record.empty())
     WriteFile(run.record, WriteRecording(recording), kPrivate);
   return status;
@@ -582,9 +583,10 @@ int HereCommand(const HereArguments& here) {
   ExpectWritable(here.output.file, kPublic);
   ExpectWritable(here.record, kPrivate);
 
-  const Recording recording = RunHere(plan);
-  const int status =
-      WriteReport(MakeReport(recording, plan.selection), here.output);
+  Recording recording;
+  const Report report =
+      RunHere(plan, here.record.empty() ? nullptr : &recording);
+  const int status = WriteReport(report, here.output);
   if (!here.record.empty())
     WriteFile(here.record, WriteRecording(recording), kPrivate);
   return status;

@@ -463,12 +463,11 @@ void Reset(const MastersPlan& plan,
     examined.push_back(&found);
     run.requests.push_back(found.request);
   }
-  const Recording recording = RunAll(run, make_client);
+  Report report = RunAll(run, make_client);
   for (std::size_t i = 0; i < examined.size(); ++i) {
-    const RecordedHost& host = recording.hosts[i];
-    HostReport report = Judge(host.facts, run.selection);
-    examined[i]->listed.findings = std::move(report.findings);
-    if (!report.checks.empty()) examined[i]->listed.examined = report.checks[0];
+    HostReport& host = report.hosts[i];
+    examined[i]->listed.findings = std::move(host.findings);
+    if (!host.checks.empty()) examined[i]->listed.examined = host.checks[0];
     Add(list, *examined[i], host.repairs);
   }
   for (const Found& found : all) {

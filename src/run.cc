@@ -77,36 +77,76 @@ std::vector<RecordedHost> RunPath(
   return hosts;
 }
 
+/// Judges the next host of a run; \a hosts are those before it.
+void JudgeNext(const RecordedHost& recorded, const Selection& selection,
+               std::vector<HostReport>& hosts) {
+  const bool further = !recorded.facts.via.empty() && !hosts.empty();
+  HostReport host = Judge(recorded.facts, selection,
+                          further ? BreakAt(hosts.back()) : std::nullopt);
+  if (recorded.before) {
+    const HostReport before = Judge(*recorded.before, selection);
+    host.fix_requested = true;
+    host.before =
+        Before{.verdict = before.verdict, .root_cause = before.root_cause};
+    host.repairs = recorded.repairs;
+  }
+  hosts.push_back(std::move(host));
+}
+
+/// Runs \a paths, each with all the hops behind it, and judges them at once:
+/// what is said of a host takes much less room than its facts, which are kept
+/// only where they are to be recorded.
+Report RunPaths(
+    const std::string& command, const Selection& selection, std::size_t paths,
+    std::size_t jobs,
+    const std::function<std::vector<RecordedHost>(std::size_t)>& run,
+    Recording* recording) {
+  const auto start = std::chrono::steady_clock::now();
+  Report report{.command = command, .started = std::time(nullptr)};
+  std::vector<std::vector<RecordedHost>> recorded(paths);
+  std::vector<std::vector<HostReport>> judged(paths);
+  Concurrently(paths, jobs, [&](std::size_t i) {
+    std::vector<RecordedHost> hosts = run(i);
+    for (const RecordedHost& host : hosts)
+      JudgeNext(host, selection, judged[i]);
+    if (recording) recorded[i] = std::move(hosts);
+  });
+  for (std::vector<HostReport>& path : judged)
+    std::ranges::move(path, std::back_inserter(report.hosts));
+  report.duration_ms = MillisecondsSince(start);
+  if (!recording) return report;
+  *recording = {.command = report.command,
+                .started = report.started,
+                .duration_ms = report.duration_ms};
+  for (std::vector<RecordedHost>& path : recorded)
+    std::ranges::move(path, std::back_inserter(recording->hosts));
+  return report;
+}
+
 }  // namespace
 
-Recording RunAll(const RunPlan& plan,
-                 const std::function<std::unique_ptr<Client>()>& make_client) {
-  const auto start = std::chrono::steady_clock::now();
-  Recording recording;
-  recording.started = std::time(nullptr);
-  std::vector<std::vector<RecordedHost>> paths(plan.requests.size());
-
+Report RunAll(const RunPlan& plan,
+              const std::function<std::unique_ptr<Client>()>& make_client,
+              Recording* recording) {
   // After a repair this side is looked at again.
   NearSide near;
   const bool shared = plan.requests.size() > 1 && !plan.repair;
-  Concurrently(plan.requests.size(), plan.jobs, [&](std::size_t i) {
-    paths[i] =
-        RunPath(plan.requests[i], plan, shared ? &near : nullptr, make_client);
-  });
-  for (std::vector<RecordedHost>& path : paths)
-    std::ranges::move(path, std::back_inserter(recording.hosts));
-  recording.duration_ms = MillisecondsSince(start);
-  return recording;
+  return RunPaths(
+      "run", plan.selection, plan.requests.size(), plan.jobs,
+      [&](std::size_t i) {
+        return RunPath(plan.requests[i], plan, shared ? &near : nullptr,
+                       make_client);
+      },
+      recording);
 }
 
-Recording RunHere(const RunPlan& plan) {
-  const auto start = std::chrono::steady_clock::now();
-  Recording recording;
-  recording.command = "here";
-  recording.started = std::time(nullptr);
-  recording.hosts.push_back(RunOne(plan, CollectHere));
-  recording.duration_ms = MillisecondsSince(start);
-  return recording;
+Report RunHere(const RunPlan& plan, Recording* recording) {
+  return RunPaths(
+      "here", plan.selection, 1, 1,
+      [&](std::size_t) {
+        return std::vector<RecordedHost>{RunOne(plan, CollectHere)};
+      },
+      recording);
 }
 
 Report MakeReport(const Recording& recording, const Selection& selection) {
@@ -114,20 +154,8 @@ Report MakeReport(const Recording& recording, const Selection& selection) {
   report.command = recording.command;
   report.started = recording.started;
   report.duration_ms = recording.duration_ms;
-  for (const RecordedHost& recorded : recording.hosts) {
-    const bool further = !recorded.facts.via.empty() && !report.hosts.empty();
-    HostReport host =
-        Judge(recorded.facts, selection,
-              further ? BreakAt(report.hosts.back()) : std::nullopt);
-    if (recorded.before) {
-      const HostReport before = Judge(*recorded.before, selection);
-      host.fix_requested = true;
-      host.before =
-          Before{.verdict = before.verdict, .root_cause = before.root_cause};
-      host.repairs = recorded.repairs;
-    }
-    report.hosts.push_back(std::move(host));
-  }
+  for (const RecordedHost& host : recording.hosts)
+    JudgeNext(host, selection, report.hosts);
   return report;
 }
 

@@ -27,13 +27,16 @@ struct RunPlan {
 
 /// Collects (and, where asked, repairs and collects again) for every request,
 /// in a bounded pool; hosts stand in the order asked, hops after their host.
-Recording RunAll(const RunPlan& plan,
-                 const std::function<std::unique_ptr<Client>()>& make_client);
+/// The facts of many hosts take much room: they are kept only if there is a
+/// \a recording to keep them in.
+Report RunAll(const RunPlan& plan,
+              const std::function<std::unique_ptr<Client>()>& make_client,
+              Recording* recording = nullptr);
 
 /// The same for the place one sits on: no requests, no client.
-Recording RunHere(const RunPlan& plan);
+Report RunHere(const RunPlan& plan, Recording* recording = nullptr);
 
-/// The report of a run, recorded or just made: the same to the letter.
+/// The report of a run that was recorded: the same to the letter.
 Report MakeReport(const Recording& recording, const Selection& selection);
 
 }  // namespace agentdoctor

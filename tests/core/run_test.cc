@@ -41,13 +41,13 @@ TEST(Run, OneBadHostTakesNoOtherWithIt) {
   for (const char* destination : {"bad", "good", "bad"})
     plan.requests.push_back({.destination = destination});
   plan.repair = RepairOptions{};
-  const Recording recording =
-      RunAll(plan, [] { return std::make_unique<FailingClient>(); });
+  Recording recording;
+  const Report report = RunAll(
+      plan, [] { return std::make_unique<FailingClient>(); }, &recording);
   ASSERT_EQ(recording.hosts.size(), 3u);
   EXPECT_EQ(recording.hosts[0].facts.link.config.reason(), "no room in /tmp");
   EXPECT_EQ(recording.hosts[1].facts.link.config.reason(), "not asked");
 
-  const Report report = MakeReport(recording, {});
   ASSERT_EQ(report.hosts.size(), 3u);
   for (const HostReport& host : report.hosts)
     EXPECT_EQ(host.verdict, Verdict::kUndetermined) << host.host;
