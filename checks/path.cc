@@ -197,6 +197,12 @@ const Side& ProbedSide(const Facts& facts) {
   return JudgedSide(facts);
 }
 
+bool HoldsForwardedKeys(const Facts& facts, const Agent& agent) {
+  if (ForwardsCanary(facts)) return HoldsKey(agent, facts.link.session->canary);
+  const Agent* near = HasLink(facts) ? ForwardedAgent(facts) : nullptr;
+  return near && HoldsKeysOf(agent, *near);
+}
+
 HandedOver LookAtHandedOver(const Facts& facts) {
   const Side& side = JudgedSide(facts);
   HandedOver result;
@@ -207,10 +213,7 @@ HandedOver LookAtHandedOver(const Facts& facts) {
   const auto named = [&](const std::string& path) {
     if (NamedBySshd(path)) return true;
     const Agent* agent = FindAgent(side, path);
-    if (agent && ForwardsCanary(facts))
-      return HoldsKey(*agent, facts.link.session->canary);
-    const Agent* near = HasLink(facts) ? ForwardedAgent(facts) : nullptr;
-    return agent && near && HoldsKeysOf(*agent, *near);
+    return agent && HoldsForwardedKeys(facts, *agent);
   };
   if (const auto* initial = side.initial_auth_sock.get()) {
     if (!*initial || (*initial)->empty()) return {false, {}, true};

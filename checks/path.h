@@ -67,6 +67,10 @@ std::string WhyNotAsked(const Facts& facts, const std::string& path);
 /// Whether \a path looks like a socket that sshd, dropbear or Teleport made.
 bool NamedBySshd(std::string_view path);
 
+/// Whether \a agent, of the far side, holds keys of the agent that is forwarded
+/// and no others.
+bool HoldsForwardedKeys(const Facts& facts, const Agent& agent);
+
 /// The agent behind the socket that sshd made; null if there is none or it
 /// could not be asked.
 const Agent* HandedOverAgent(const Facts& facts);

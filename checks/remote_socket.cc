@@ -290,6 +290,32 @@ void JudgeOverridden(const Facts& facts, const HandedOver& handed,
   answer.findings.push_back(std::move(finding));
 }
 
+/// sshd's socket for this connection, where its name does not tell (since 10.1)
+/// and the session got another one: it came into being with it, and leads to
+/// the agent that was forwarded.  Another connection's may do so, too.
+const Agent* LikelySocket(const Facts& facts) {
+  if (AsksForForwarding(facts) == false) return nullptr;
+  const Side& side = JudgedSide(facts);
+  for (const std::string& path : side.younger_sockets) {
+    const Agent* agent = FindAgent(side, path);
+    if (agent && agent->state == AgentState::kAnswered &&
+        HoldsForwardedKeys(facts, *agent))
+      return agent;
+  }
+  return nullptr;
+}
+
+/// As JudgeOverridden(), if there is such a socket.
+bool JudgeLikelyOverridden(const Facts& facts, const Agent& agent,
+                           Answer& answer) {
+  const Agent* forwarded = LikelySocket(facts);
+  if (!forwarded) return false;
+  JudgeOverridden(facts, {.made = true, .sockets = {forwarded->path}}, agent,
+                  answer);
+  answer.findings.back().certainty = Certainty::kLikely;
+  return true;
+}
+
 void JudgeDead(const Facts& facts, const Agent& agent, Answer& answer) {
   const auto* here = facts.near.auth_sock.get();
   const bool leaked = here && *here && **here == agent.path &&
@@ -406,7 +432,7 @@ void JudgeSocket(const Facts& facts, Answer& answer) {
   if (agent->state != AgentState::kAnswered) {
     if (handed.made == true && !sshds)
       JudgeOverridden(facts, handed, *agent, answer);
-    else
+    else if (handed.made || !JudgeLikelyOverridden(facts, *agent, answer))
       JudgeDead(facts, *agent, answer);
     return;
   }
@@ -416,9 +442,11 @@ void JudgeSocket(const Facts& facts, Answer& answer) {
         "names an agent of the host's own, " +
         *socket);
   const std::optional<bool> ours = IsForwardedAgent(facts, *agent);
-  if (ours == false && !handed.made)
+  if (ours == false && !handed.made) {
+    if (JudgeLikelyOverridden(facts, *agent, answer)) return;
     throw FactUnknown(
         "whether sshd made a socket for this connection can't be seen");
+  }
   if (ours == false) {
     JudgeOverridden(facts, handed, *agent, answer);
     return;

@@ -218,6 +218,7 @@ constexpr auto Fields(const Side*) {
                     Field{"initialAuthSock", &T::initial_auth_sock},
                     Field{"sshConnection", &T::ssh_connection},
                     Field{"connectionSockets", &T::connection_sockets},
+                    Field{"youngerSockets", &T::younger_sockets},
                     Field{"agents", &T::agents},
                     Field{"agentsNotAsked", &T::agents_not_asked},
                     Field{"environmentFiles", &T::environment_files},

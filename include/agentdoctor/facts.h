@@ -211,6 +211,9 @@ struct Side {
   Fact<std::string> ssh_connection = {};
   /// The sockets that sshd made for this very connection.
   Fact<std::vector<std::string>> connection_sockets = {};
+  /// Where that can't be told: this user's sockets of any sshd or dropbear that
+  /// are younger than the connection.
+  std::vector<std::string> younger_sockets = {};
   /// Every agent that was asked, once per path.
   std::vector<Agent> agents = {};
   /// Paths that should have been asked and could not be, and why: no program

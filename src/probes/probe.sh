@@ -557,11 +557,11 @@ everything() {
   put lines "$lines" context "$context"
   set --
   answer_size=4096
-  for line in $far; do
+  for line in $far $others; do
     case $line in
       t[+-]*:*:*:*:/*) path=${line#*:*:*:*:} ;;
       [tv]SSH_AUTH_SOCK=/*) path=${line#*=} ;;
-      [la]/*) path=${line#?} ;;
+      [la+]/*|/*) path=/${line#*/} ;;
       *) continue ;;
     esac
     fresh "$path" || continue

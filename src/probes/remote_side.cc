@@ -514,6 +514,9 @@ Side ParseProbe(const std::string& output) {
 
   for (const auto& agent : answer.agents) ReadAgent(agent, uid, side);
   side.connection_sockets = ConnectionSockets(answer, side);
+  if (const auto others = ReadOptional(answer.Get("others"));
+      !side.connection_sockets.known() && others.known())
+    side.younger_sockets = SplitLines(others.value().value_or(""));
   for (const auto& [key, value] : answer.values)
     if (key.starts_with("var.") && value.starts_with('+'))
       side.session_variables[key.substr(4)] = value.substr(1);

@@ -178,6 +178,26 @@ TEST(RemoteSocket, ClaimsNoSocketOfSshdThatNobodySaw) {
   EXPECT_NE(AskSocket(facts).skipped, "");
 }
 
+// sshd 10.1 and later: no name tells whose socket it is.
+TEST(RemoteSocket, TakesAYoungerSocketWithTheSameKeysForThatOfTheSession) {
+  const std::string younger = "/home/dave/.ssh/agent/s.AbC.sshd.xYz";
+  Facts facts = OverriddenFacts(DeadAgent("/tmp/other", AgentState::kMissing));
+  facts.far.initial_auth_sock = facts.far.auth_sock;
+  facts.far.connection_sockets = Unknown{"there are younger sockets"};
+  facts.far.younger_sockets = {younger};
+  facts.far.agents[0] = LiveAgent(younger, {"work", "home"});
+  const Answer answer = AskSocket(facts);
+  ASSERT_EQ(Codes(answer), Strings{"remote-env-overridden"});
+  EXPECT_EQ(answer.findings[0].certainty, Certainty::kLikely);
+  EXPECT_TRUE(Says(answer.findings[0], younger));
+
+  facts.far.agents[0] = LiveAgent(younger, {"another's"});
+  EXPECT_EQ(Codes(AskSocket(facts)), Strings{"remote-socket-dead"});
+  facts.far.agents[0] = LiveAgent(younger, {"work", "home"});
+  facts.far.younger_sockets.clear();
+  EXPECT_EQ(Codes(AskSocket(facts)), Strings{"remote-socket-dead"});
+}
+
 TEST(RemoteSocket, SeesAVariableThatWasCleared) {
   Facts facts = HealthyFacts();
   facts.far.auth_sock = std::optional<std::string>();

@@ -244,10 +244,13 @@ TEST(ParseProbe, KnowsThatSshdMadeNoSocket) {
                 .connection_sockets.value(),
             Sockets{});
   // A younger connection's socket in ~/.ssh/agent can't be told from ours.
-  EXPECT_FALSE(Parse({{"sockets", ""},
-                      {"initial", "+/elsewhere"},
-                      {"others", "+/home/dave/.ssh/agent/s.AbC.sshd.xYz"}})
-                   .connection_sockets.known());
+  const Side younger =
+      Parse({{"sockets", ""},
+             {"initial", "+/elsewhere"},
+             {"others", "+/home/dave/.ssh/agent/s.AbC.sshd.xYz\n/tmp/x"}});
+  EXPECT_FALSE(younger.connection_sockets.known());
+  EXPECT_EQ(younger.younger_sockets,
+            (Sockets{"/home/dave/.ssh/agent/s.AbC.sshd.xYz", "/tmp/x"}));
   EXPECT_EQ(Parse({{"sockets", ""}, {"initial", "+/elsewhere"}})
                 .connection_sockets.value(),
             Sockets{});
