@@ -127,8 +127,8 @@ std::string ReasonToAsk(const Facts& facts, const Master& master) {
     return "whether it carries port forwardings can't be seen here";
   if (!forwardings->empty())
     return "its port forwardings would end: " + List(*forwardings);
-  if (const auto* words = master.command_line.get();
-      words && StartedForItsForwardings(*words))
+  const auto* words = master.command_line.get();
+  if (StartedForItsForwardings(words ? *words : Words(master.command_text)))
     return "it was started for its port forwardings, which would end";
   if (const ClientConfig* config = facts.link.config.get();
       config && !FirstValue(*config, "remoteforward").empty())

@@ -297,6 +297,7 @@ constexpr auto Fields(const Master*) {
                     Field{"attachedClients", &T::attached_clients},
                     Field{"forwardings", &T::forwardings},
                     Field{"commandLine", &T::command_line},
+                    Field{"commandText", &T::command_text},
                     Field{"foreground", &T::foreground},
                     Field{"socketOwner", &T::socket_owner},
                     Field{"socketModified", &T::socket_modified},

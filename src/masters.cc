@@ -191,11 +191,7 @@ void LookAtOrphan(Found& found, Milliseconds limit) {
   Master& master = found.listed.master;
   found.listed.orphaned = true;
   master = {.path = master.path, .pid = found.listener->pid};
-  MasterProcess process = LookAtMasterProcess(*master.pid, master.path, limit);
-  master.started = std::move(process.started);
-  master.forwardings = std::move(process.forwardings);
-  master.command_line = std::move(process.command_line);
-  master.foreground = std::move(process.foreground);
+  LookAtMasterProcess(master, limit);
   master.attached_clients = CountClients(master.path, limit);
 }
 

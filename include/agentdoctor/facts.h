@@ -357,6 +357,8 @@ struct Master {
   /// Its command line, if it can still be read (a ControlPersist master has
   /// overwritten it).
   Fact<std::vector<std::string>> command_line = {};
+  /// The same as one text, where that does not show where a word ends (ps).
+  std::string command_text = {};
   /// Has a controlling terminal: a shell of the user's may run in it.
   Fact<bool> foreground = {};
   std::optional<std::int64_t> socket_owner = {};

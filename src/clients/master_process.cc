@@ -86,40 +86,39 @@ Fact<HeldSockets> SocketsOfOne(std::int64_t pid, Milliseconds limit) {
 
 }  // namespace
 
-MasterProcess LookAtMasterProcess(std::int64_t pid,
-                                  const std::string& control_path,
-                                  Milliseconds limit) {
-  const Fact<HeldSockets> held = SocketsOfOne(pid, limit);
-  Fact<RunningProcess> process = LookAtProcess(pid, limit);
+void LookAtMasterProcess(Master& master, Milliseconds limit) {
+  const std::string pid = std::to_string(*master.pid);
+  const Fact<HeldSockets> held = SocketsOfOne(*master.pid, limit);
+  Fact<RunningProcess> process = LookAtProcess(*master.pid, limit);
   // A master in another pid namespace (a container) tells the number that it
   // has there: here it may be another process's.
-  if (held.known() && !ListensOn(*held, control_path))
-    process = Unknown{"process " + std::to_string(pid) +
-                      " is not seen to listen on " + control_path};
+  if (held.known() && !ListensOn(*held, master.path))
+    process =
+        Unknown{"process " + pid + " is not seen to listen on " + master.path};
   else if (!held.known() && process.known() &&
            !process->name.starts_with("ssh"))
-    process = Unknown{"process " + std::to_string(pid) + " is no ssh"};
+    process = Unknown{"process " + pid + " is no ssh"};
 
-  MasterProcess master;
   if (!process.known()) {
     const Unknown unseen{process.reason()};
     master.started = unseen;
     master.foreground = unseen;
     master.forwardings = unseen;
     master.command_line = unseen;
-    return master;
+    return;
   }
   master.started = process->started;
   master.foreground = process->has_terminal;
   if (held.known())
-    master.forwardings = Forwardings(*held, control_path);
+    master.forwardings = Forwardings(*held, master.path);
   else
     master.forwardings = Unknown{held.reason()};
   master.command_line = process->words;
   if (IsTitle(process->command))
     master.command_line =
         Unknown{"the master has replaced it by its title: " + process->command};
-  return master;
+  else if (!process->words.known())
+    master.command_text = process->command;
 }
 
 Fact<int> CountClients(const std::string& control_path, Milliseconds limit) {

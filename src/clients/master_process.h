@@ -7,20 +7,14 @@
 #include <vector>
 
 #include "agentdoctor/fact.h"
+#include "agentdoctor/facts.h"
 #include "system/process.h"
 
 namespace agentdoctor {
 
-struct MasterProcess {
-  Fact<std::int64_t> started = {};
-  Fact<std::vector<std::string>> forwardings = {};
-  Fact<std::vector<std::string>> command_line = {};
-  Fact<bool> foreground = {};
-};
-
-MasterProcess LookAtMasterProcess(std::int64_t pid,
-                                  const std::string& control_path,
-                                  Milliseconds limit);
+/// Fills in what is seen of \a master's process (its pid and path are known):
+/// when it started, its forwardings, its command line, its terminal.
+void LookAtMasterProcess(Master& master, Milliseconds limit);
 
 /// How many are connected to the control socket.  To be asked before anything
 /// of ours connects: a master may be slow to notice that we have left.

@@ -59,14 +59,6 @@ void NoteNewerConfig(const std::vector<ConfigFile>& config_files,
       if (file.modified > *started + 1) master.newer_config.push_back(file);
 }
 
-void AskProcess(Master& master, Milliseconds limit) {
-  MasterProcess process = LookAtMasterProcess(*master.pid, master.path, limit);
-  master.started = std::move(process.started);
-  master.forwardings = std::move(process.forwardings);
-  master.command_line = std::move(process.command_line);
-  master.foreground = std::move(process.foreground);
-}
-
 ProcessResult Check(Place& place, const std::string& ssh,
                     const std::string& path, Milliseconds limit) {
   return place.Run({.argv = MasterCommand(ssh, path, "check"),
@@ -222,7 +214,7 @@ Master AskMaster(const std::string& ssh, const std::string& host,
   if (master.state == MasterState::kAlive ||
       master.state == MasterState::kUnresponsive)
     master.attached_clients = clients;
-  if (master.pid) AskProcess(master, limit);
+  if (master.pid) LookAtMasterProcess(master, limit);
   NoteNewerConfig(config_files, master);
   return master;
 }

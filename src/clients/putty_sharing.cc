@@ -109,13 +109,7 @@ Master AskUpstream(const std::string& host, const std::string& socket,
 
   master.attached_clients = clients;
   master.pid = FindListener(socket, limit);
-  if (master.pid) {
-    MasterProcess process = LookAtMasterProcess(*master.pid, socket, limit);
-    master.started = std::move(process.started);
-    master.forwardings = std::move(process.forwardings);
-    master.command_line = std::move(process.command_line);
-    master.foreground = std::move(process.foreground);
-  }
+  if (master.pid) LookAtMasterProcess(master, limit);
   // Whole seconds, and the process's is derived from the boot time.
   if (const std::int64_t* started = master.started.get())
     for (const ConfigFile& file : config_files)

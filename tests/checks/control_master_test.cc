@@ -142,6 +142,11 @@ TEST(ControlMaster, StopsOnlyAMasterThatNobodyNeedsForMore) {
     master.command_line = Strings{"ssh", word, "gitlab-runner"};
     EXPECT_EQ(safety(facts), Safety::kSafe) << word;
   }
+  master.command_line = Unknown{"ps does not show where a word ends"};
+  master.command_text = "ssh -fNM -R 9000:x:9000 gitlab-runner";
+  EXPECT_EQ(safety(facts), Safety::kReview);
+  master.command_text = "ssh -fNM gitlab-runner";
+  EXPECT_EQ(safety(facts), Safety::kSafe);
   facts.link.config.get()->values["remoteforward"] = Value("9000 x:9000");
   EXPECT_EQ(safety(facts), Safety::kReview);
 }

@@ -48,6 +48,7 @@ Side SomeSide() {
   side.initial_auth_sock = std::optional<std::string>();
   side.ssh_connection = std::string("10.0.0.1 50000 10.0.0.2 22");
   side.connection_sockets = std::vector<std::string>{"/tmp/ssh-a/agent.7"};
+  side.younger_sockets = {"/home/dave/.ssh/agent/s.AbC.sshd.xYz"};
   side.agents = {SomeAgent()};
   side.agents_not_asked = {{"/tmp/b", "no program can ask"}};
   side.environment_files = {
@@ -93,6 +94,7 @@ Master SomeMaster() {
   master.attached_clients = 2;
   master.forwardings = std::vector<std::string>{"127.0.0.1:8080"};
   master.command_line = std::vector<std::string>{"ssh", "-M", "x"};
+  master.command_text = "ssh -M x";
   master.foreground = true;
   master.socket_owner = 1000;
   master.socket_modified = 1795000001;
