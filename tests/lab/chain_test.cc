@@ -213,7 +213,7 @@ TEST_F(Chain, AStaleMasterOnBBreaksItAtC) {
   StartAll();
   Know("b", "c",
        "  ForwardAgent yes\n  ControlMaster auto\n"
-       "  ControlPath ~/.ssh/%r@%h:%p\n");
+       "  ControlPath ~/.ssh/%r@%h" LAB_COLON "%p\n");
   Ssh({"b", "ssh", "-a", "-o", "ControlPersist=yes", "c", "true"});
   const std::string before = Settled();
   const Outcome run = RunChain();
@@ -236,7 +236,7 @@ TEST_F(Chain, AStaleMasterOnAHopIsNotRepaired) {
   StartAll();
   Know("b", "c",
        "  ForwardAgent yes\n  ControlMaster auto\n"
-       "  ControlPath ~/.ssh/%r@%h:%p\n");
+       "  ControlPath ~/.ssh/%r@%h" LAB_COLON "%p\n");
   Ssh({"b", "ssh", "-a", "-o", "ControlPersist=yes", "c", "true"});
   const std::string before = Settled();
   const Outcome run = RunPath({"b", "--then", "c", "--fix"});

@@ -264,7 +264,7 @@ TEST_F(Configuration, IsNotNeededWhereTheDestinationSaysItAll) {
 TEST_F(Configuration, SuggestsCommandsWithTheOptionsOfTheUser) {
   WriteText(Folder() + "/work_config",
             Block("  ControlMaster auto\n"
-                  "  ControlPath ~/.ssh/sockets/%r@%h:%p\n"));
+                  "  ControlPath ~/.ssh/sockets/%r@%h" LAB_COLON "%p\n"));
   const std::string file = Folder() + "/work_config";
   Ssh({"-F", file, "-o", "ControlPersist=yes", "gitlab-runner", "true"});
   const Outcome run = Run({"-F", file, "-A", "gitlab-runner"});

@@ -17,7 +17,7 @@ class Fix : public Lab {
   std::string WithoutForwarding(const Server& server) const {
     return HostBlock(server,
                      "  ControlMaster auto\n"
-                     "  ControlPath ~/.ssh/sockets/%r@%h:%p\n");
+                     "  ControlPath ~/.ssh/sockets/%r@%h" LAB_COLON "%p\n");
   }
 
   /// A server, an agent, and a configuration that does not forward yet.

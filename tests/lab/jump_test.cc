@@ -18,7 +18,7 @@ class Jump : public Lab {
     return HostBlock(bastion_,
                      "  ControlMaster auto\n"
                      "  ControlPersist yes\n"
-                     "  ControlPath ~/.ssh/sockets/%r@%h:%p\n" +
+                     "  ControlPath ~/.ssh/sockets/%r@%h" LAB_COLON "%p\n" +
                          lines,
                      "bastion");
   }
@@ -101,7 +101,8 @@ TEST_F(Jump, WithAnUnknownBastionPromptsNobody) {
 
 TEST_F(Jump, StaleMasterBehindABastionIsProvenAndFixed) {
   const std::string sharing =
-      "  ControlMaster auto\n  ControlPath ~/.ssh/sockets/%r@%h:%p\n";
+      "  ControlMaster auto\n  ControlPath ~/.ssh/sockets/%r@%h" LAB_COLON
+      "%p\n";
   WriteConfig(Bastion() +
               HostBlock(server_, "  ProxyJump bastion\n" + sharing));
   OpenMaster();

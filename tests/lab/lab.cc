@@ -304,7 +304,7 @@ std::string Lab::HostBlock(const Server& server, const std::string& lines,
 std::string Lab::Sharing() {
   return "  ForwardAgent yes\n"
          "  ControlMaster auto\n"
-         "  ControlPath ~/.ssh/sockets/%r@%h:%p\n";
+         "  ControlPath ~/.ssh/sockets/%r@%h" LAB_COLON "%p\n";
 }
 
 void Lab::SetEnv(const std::string& name, const std::string& value) {
@@ -465,7 +465,7 @@ pid_t Lab::MasterPid(const std::string& socket) {
 }
 
 std::string Lab::ControlSocket(const Server& server) const {
-  return Home(".ssh/sockets/dave@" + server.address + ":" +
+  return Home(".ssh/sockets/dave@" + server.address + LAB_COLON +
               std::to_string(server.port));
 }
 

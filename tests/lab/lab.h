@@ -18,6 +18,17 @@
 #include <vector>
 
 #include "lab/programs.h"
+#include "needs_proc.h"
+
+/// Before the port in a ControlPath, and in a folder's name.  lsof, which tells
+/// of sockets where /proc does not, cuts their names there on Linux.
+#ifdef AGENTDOCTOR_PORTABLE
+#define LAB_COLON "-"
+#define LAB_SPACE "-"
+#else
+#define LAB_COLON ":"
+#define LAB_SPACE " "
+#endif
 
 namespace agentdoctor::lab {
 

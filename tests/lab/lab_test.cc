@@ -25,7 +25,7 @@ TEST_F(LabItself, SeesAMasterThatHidesAnAgent) {
   StartAgentWithKey();
   WriteConfig(HostBlock(server,
                         "  ControlMaster auto\n"
-                        "  ControlPath ~/.ssh/sockets/%r@%h:%p\n"));
+                        "  ControlPath ~/.ssh/sockets/%r@%h" LAB_COLON "%p\n"));
   const pid_t master = OpenMaster();
   EXPECT_EQ(MasterPid(ControlSocket(server)), master);
   WriteConfig(HostBlock(server, Sharing()));

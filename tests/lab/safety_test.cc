@@ -92,7 +92,7 @@ TEST_F(Safety, TheUsersKeyIsNotShownWhereTheConfigurationSaysNo) {
             "ssh-add -l >> " + Folder() + "/seen 2>&1\n");
   WriteConfig(HostBlock(server,
                         "  ForwardAgent no\n  ControlMaster auto\n"
-                        "  ControlPath ~/.ssh/sockets/%r@%h:%p\n"));
+                        "  ControlPath ~/.ssh/sockets/%r@%h" LAB_COLON "%p\n"));
   for (const Words& options :
        {Words{}, {"--control", "always"}, {"--fix", "--force"}}) {
     Words arguments = options;
@@ -114,7 +114,7 @@ TEST_F(Safety, TheCanaryAloneIsForwardedByTheControlLogin) {
             "ssh-add -l >> " + Folder() + "/seen 2>&1\n");
   WriteConfig(HostBlock(server,
                         "  ControlMaster auto\n"
-                        "  ControlPath ~/.ssh/sockets/%r@%h:%p\n"));
+                        "  ControlPath ~/.ssh/sockets/%r@%h" LAB_COLON "%p\n"));
   OpenMaster();
   WriteConfigLater(HostBlock(server, Sharing()));
   EXPECT_EQ(Run({"gitlab-runner"}).RootCause(),

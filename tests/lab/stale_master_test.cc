@@ -18,7 +18,8 @@ class StaleMaster : public Lab {
     StartAgentWithKey();
     WriteConfig(HostBlock(server,
                           "  ControlMaster auto\n"
-                          "  ControlPath ~/.ssh/sockets/%r@%h:%p\n"));
+                          "  ControlPath ~/.ssh/sockets/%r@%h" LAB_COLON
+                          "%p\n"));
     master_ = OpenMaster();
     WriteConfigLater(HostBlock(server, Sharing()));
     return server;
@@ -200,7 +201,8 @@ TEST_F(StaleMaster, ForwardingAgainstTheConfigurationIsReportedAsALeak) {
   WriteConfigLater(HostBlock(server,
                              "  ForwardAgent no\n"
                              "  ControlMaster auto\n"
-                             "  ControlPath ~/.ssh/sockets/%r@%h:%p\n"));
+                             "  ControlPath ~/.ssh/sockets/%r@%h" LAB_COLON
+                             "%p\n"));
   // A new connection would not have it: that may be said beside.
   const Outcome run = Run({"gitlab-runner"});
   EXPECT_TRUE(Reports(run, {.verdict = "degraded",
@@ -227,7 +229,8 @@ TEST_F(StaleMaster, StillForwardingAfterTheLinesAreGoneWorksOnlyThroughIt) {
   Ssh({"gitlab-runner", "true"});
   WriteConfigLater(HostBlock(server,
                              "  ControlMaster auto\n"
-                             "  ControlPath ~/.ssh/sockets/%r@%h:%p\n"));
+                             "  ControlPath ~/.ssh/sockets/%r@%h" LAB_COLON
+                             "%p\n"));
   const Outcome run = Run({"gitlab-runner"});
   EXPECT_TRUE(run.Has("mux-leaks-forwarding")) << run.out;
   EXPECT_EQ(run.Verdict(), "degraded");
@@ -257,7 +260,8 @@ TEST_F(StaleMaster, UnderControlMasterYesIsAskedWithoutLoggingIn) {
   WriteConfigLater(HostBlock(server,
                              "  ForwardAgent yes\n"
                              "  ControlMaster yes\n"
-                             "  ControlPath ~/.ssh/sockets/%r@%h:%p\n"));
+                             "  ControlPath ~/.ssh/sockets/%r@%h" LAB_COLON
+                             "%p\n"));
   const Outcome run = Run({"gitlab-runner"});
   // Such a configuration never uses a master: the user's own path is fresh.
   EXPECT_NE(run.Verdict(), "undetermined") << run.out;
@@ -275,7 +279,7 @@ TEST_F(StaleMaster, NotThereUnderControlMasterYesLeavesNone) {
   WriteConfig(HostBlock(server,
                         "  ForwardAgent yes\n"
                         "  ControlMaster yes\n"
-                        "  ControlPath ~/.ssh/sockets/%r@%h:%p\n"));
+                        "  ControlPath ~/.ssh/sockets/%r@%h" LAB_COLON "%p\n"));
   EXPECT_TRUE(Reports(Run({"gitlab-runner"}), {.verdict = "healthy"}));
   EXPECT_EQ(MasterPid(ControlSocket(server)), 0);
   EXPECT_EQ(server.Logins(), 1);
