@@ -312,7 +312,12 @@ bool JudgeLikelyOverridden(const Facts& facts, const Agent& agent,
   if (!forwarded) return false;
   JudgeOverridden(facts, {.made = true, .sockets = {forwarded->path}}, agent,
                   answer);
-  answer.findings.back().certainty = Certainty::kLikely;
+  Finding& finding = answer.findings.back();
+  finding.certainty = Certainty::kLikely;
+  finding.explanation +=
+      " Whose socket " + forwarded->path +
+      " is does not show; it is taken for this session's because it is as "
+      "young and leads to the same agent.";
   return true;
 }
 

@@ -12,6 +12,7 @@
 
 #include "agent/client.h"
 #include "clients/client.h"
+#include "clients/libssh_functions.h"
 #include "clients/libssh_login.h"
 #include "clients/marked_output.h"
 #include "clients/putty_host_keys.h"
@@ -480,8 +481,10 @@ ControlResult Putty::MakeControlLogin(const Facts& facts,
       list.empty() ? CachedHostKeys(ReadFile(places_.host_keys).value_or(""),
                                     target.key_host, target.key_port)
                    : ManualHostKeys(list);
-  std::string why;
-  if (settings.Number("ProxyMethod", 0) != 0)
+  std::string why = LibsshFault();
+  if (!why.empty())
+    why = "libssh can't be loaded: " + why;
+  else if (settings.Number("ProxyMethod", 0) != 0)
     why = "the way leads through PuTTY's proxy";
   else if (login.trusted_keys.empty())
     why = "PuTTY knows no key of " + target.key_host +

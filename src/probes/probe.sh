@@ -274,10 +274,9 @@ add() {
   done
 }
 
-# search OPTIONS PATTERN: the lines of the listed files, as FILE:LINE:TEXT.  (Where
-# one can hang, the shell has hung already: add looks at them.)
+# search OPTIONS PATTERN: the lines of the listed files, as FILE:LINE:TEXT
 search() {
-  exec grep "-sH$1" "$2" $files
+  limit grep "-sH$1" "$2" $files
 }
 
 # Lines of start-up files that may concern an agent, of sshd_config about
@@ -338,7 +337,8 @@ startup_lines() {
 }
 
 # What the ssh there would use as its agent for a host that nobody knows.  Only
-# asked if a line may say so: it costs as much as all the rest.
+# asked if a line may say so: it costs as much as all the rest.  (It prints what
+# looks like a pattern: called under set -f.)
 ask_ssh_for_agent() {
   identity=+
   [ "$ask_ssh" ] || return

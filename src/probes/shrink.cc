@@ -24,7 +24,7 @@ enum class Kind {
 
 struct Token {
   Kind kind = Kind::kText;
-  std::string_view text = {};  ///< of the script, or of the new names
+  std::string text = {};
 };
 
 bool IsOneOf(char c, std::string_view set) {
@@ -49,13 +49,12 @@ const std::set<std::string_view> kBefore = {"if",    "then",  "elif", "else",
 class Scanner {
  public:
   explicit Scanner(std::string_view text) : text_(text) {
-    tokens.reserve(text.size() / 2);
     while (at_ < text_.size()) Code();
   }
 
   std::vector<Token> tokens = {};
-  std::set<std::string_view> functions = {};
-  std::set<std::string_view> variables = {};
+  std::set<std::string> functions = {};
+  std::set<std::string> variables = {};
 
  private:
   char Peek(std::size_t ahead = 0) const {
@@ -64,17 +63,17 @@ class Scanner {
 
   // The next characters, as part of a word.
   void Take(std::size_t count) {
-    tokens.push_back({Kind::kText, text_.substr(at_, count)});
+    tokens.push_back({Kind::kText, std::string(text_.substr(at_, count))});
     at_ += count;
   }
 
-  std::string_view Name() {
+  std::string Name() {
     const std::size_t begin = at_;
     while (IsNameChar(Peek())) ++at_;
-    return text_.substr(begin, at_ - begin);
+    return std::string(text_.substr(begin, at_ - begin));
   }
 
-  void Define(std::string_view name) {
+  void Define(const std::string& name) {
     if (IsOurs(name)) variables.insert(name);
   }
 
@@ -120,7 +119,7 @@ class Scanner {
       tokens.back().kind = Kind::kPatternEnd;
   }
 
-  void Word(std::string_view word) {
+  void Word(const std::string& word) {
     const char next = Peek();
     const bool ends = next == '\0' || IsOneOf(next, " \n;|&()}<>");
     if (word == "in") defining_ = false;  // for NAME in ...
@@ -149,7 +148,7 @@ class Scanner {
   void String(bool evaluated) {
     Take(1);
     if (evaluated && IsNameChar(Peek())) {
-      const std::string_view name = Name();
+      const std::string name = Name();
       const bool assigned = Peek() == '=';
       if (assigned) Define(name);
       tokens.push_back({assigned ? Kind::kVariable : Kind::kWord, name});
@@ -160,7 +159,7 @@ class Scanner {
       else if (Peek() == '$')
         Dollar();
       else
-        Take(std::min(text_.find_first_of("\"\\$", at_), text_.size()) - at_);
+        Take(1);
     }
     Take(1);
   }
@@ -210,12 +209,12 @@ class Scanner {
 };
 
 // Short names, the shortest for what is used most.
-std::map<std::string_view, std::string> Rename(
-    const std::vector<Token>& tokens, const std::set<std::string_view>& names,
-    Kind kind) {
+std::map<std::string, std::string> Rename(const std::vector<Token>& tokens,
+                                          const std::set<std::string>& names,
+                                          Kind kind) {
   // r is an alias of ksh.
-  std::set<std::string_view> taken = {"r"};
-  std::map<std::string_view, int> uses;
+  std::set<std::string> taken = {"r"};
+  std::map<std::string, int> uses;
   for (const Token& token : tokens) {
     if (token.kind != kind) continue;
     if (names.contains(token.text))
@@ -223,7 +222,7 @@ std::map<std::string_view, std::string> Rename(
     else
       taken.insert(token.text);
   }
-  std::vector<std::pair<std::string_view, int>> order(uses.begin(), uses.end());
+  std::vector<std::pair<std::string, int>> order(uses.begin(), uses.end());
   std::ranges::stable_sort(order, std::greater(), [](const auto& use) {
     return use.second * static_cast<int>(use.first.size());
   });
@@ -231,7 +230,7 @@ std::map<std::string_view, std::string> Rename(
                            [](const auto& use) { return use.second; });
   constexpr std::string_view kLetters =
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-  std::map<std::string_view, std::string> renamed;
+  std::map<std::string, std::string> renamed;
   std::size_t next = 0;
   for (const auto& [name, count] : order) {
     std::string short_name;
@@ -282,7 +281,8 @@ std::string Join(const std::vector<Token>& tokens) {
     newline = false;
     result += token.text;
     last = token.kind;
-    word = token.kind == Kind::kWord ? token.text : std::string_view();
+    word = token.kind == Kind::kWord ? std::string_view(token.text)
+                                     : std::string_view();
   }
   return result;
 }

@@ -190,6 +190,8 @@ TEST(RemoteSocket, TakesAYoungerSocketWithTheSameKeysForThatOfTheSession) {
   ASSERT_EQ(Codes(answer), Strings{"remote-env-overridden"});
   EXPECT_EQ(answer.findings[0].certainty, Certainty::kLikely);
   EXPECT_TRUE(Says(answer.findings[0], younger));
+  EXPECT_NE(answer.findings[0].explanation.find("does not show"),
+            std::string::npos);
 
   facts.far.agents[0] = LiveAgent(younger, {"another's"});
   EXPECT_EQ(Codes(AskSocket(facts)), Strings{"remote-socket-dead"});

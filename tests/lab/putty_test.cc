@@ -224,6 +224,21 @@ TEST_F(Putty, SharingAnUpstreamWithoutForwardingIsProven) {
   EXPECT_TRUE(upstream.Alive());
 }
 
+// The control login is all that is lost.
+TEST_F(Putty, IsExaminedWhereThereIsNoLibssh) {
+  const Server server = WithSession("ConnectionSharing=1\n");
+  StartAgentWithKey();
+  const Program upstream = OpenUpstream();
+  Save("gitlab-runner", Session(server, kShares));
+  WriteText(Home("libssh.so.4"), "no library");
+  SetEnv("LD_LIBRARY_PATH", Home());
+  const Outcome run = RunPutty({"gitlab-runner"});
+  EXPECT_TRUE(Reports(run, {.verdict = "broken",
+                            .cause = "mux-master-without-forwarding",
+                            .certainty = "likely"}));
+  EXPECT_EQ(server.Logins(), 1) << "the upstream's";
+}
+
 TEST_F(Putty, IsNeverClosedByAFix) {
   const Server server = WithSession("ConnectionSharing=1\n");
   StartAgentWithKey();
