@@ -29,6 +29,9 @@ constexpr Milliseconds kGrace{200};
 /// What is still to come after the end: a grandchild may hold the streams open
 /// for ever, and so may a multiplexing master.
 constexpr Milliseconds kDrain{50};
+/// Messages may wait so long for each other: `ssh -v` writes one at a time, and
+/// to wake up for each takes time from ssh.
+constexpr Milliseconds kGather{10};
 /// A killed process that is not gone by then hangs in the kernel.
 constexpr Milliseconds kReap{1000};
 
@@ -355,6 +358,7 @@ ProcessEnd BackgroundProcess::Child::WaitUntil(
   if (pid_ < 0 || reaped_) return end_;
   const auto started = Clock::now();
   auto heard = started;
+  auto gathered = started;  // when messages are worth a look again
   Milliseconds pause{1};  // grows; only where there is no descriptor to wait on
   while (true) {
     if (DeliverLines(done) || (done && done())) return ProcessEnd::kStopped;
@@ -385,10 +389,12 @@ ProcessEnd BackgroundProcess::Child::WaitUntil(
       pause = std::min(2 * pause, Milliseconds(20));
     }
 
+    const bool gathers = !done && now < gathered;
+    if (gathers) wake = std::min(wake, gathered);
     const bool writes = written_ < command_.input.size();
     std::array<pollfd, 5> polled{{{exit_.get(), POLLIN, 0},
                                   {out_.get(), POLLIN, 0},
-                                  {err_.get(), POLLIN, 0},
+                                  {gathers ? -1 : err_.get(), POLLIN, 0},
                                   {writes ? in_.get() : -1, POLLOUT, 0},
                                   {InterruptFd(), POLLIN, 0}}};
     const auto left = std::chrono::ceil<Milliseconds>(wake - now);
@@ -400,6 +406,7 @@ ProcessEnd BackgroundProcess::Child::WaitUntil(
         break;
       case Said::kSomething:
         heard = Clock::now();
+        gathered = heard + kGather;
         pause = Milliseconds(1);
         break;
       case Said::kStop:
