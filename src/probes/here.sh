@@ -132,7 +132,6 @@ choose() {
 }
 
 here() {
-  own=$SSH_AUTH_SOCK
   here_tmux=${TMUX%%,*}
   about $$
   uid=$owner
@@ -140,7 +139,7 @@ here() {
   tmux=${TMUX_TMPDIR:-/tmp}/tmux-$uid
   read host </proc/sys/kernel/hostname || host=$(limit uname -n)
   initial_environment
-  connection_sockets
+  look_around
   server=$name
   far=$({ screens; processes; } | { tmux_servers | { links; cat; }; cat; })
 

@@ -134,7 +134,7 @@ struct Seen {
   std::int64_t boot = 0;
 };
 
-// What `tmux list-sessions ; show-environment -g SSH_AUTH_SOCK` says.
+// What `tmux ls ; showenv -g SSH_AUTH_SOCK` says.
 void ReadTmuxLine(std::string_view line, TmuxServer& server) {
   if (line.starts_with("+$") || line.starts_with("-$")) {
     std::string_view rest = line;
@@ -319,9 +319,10 @@ void ReadContainerLine(char kind, std::string_view line, Seen& seen) {
 }
 
 // "STATUS NUMBER" of the search of all environments; of so many processes more
-// was to be asked.
+// was to be asked.  "-": there is nothing besides this session to be searched.
 void ReadSearch(std::string_view line, Seen& seen) {
   const std::string_view status = Cut(line, ' ');
+  if (status == "-") return;
   if (status == "137" || status == "124") {
     seen.not_seen.emplace_back("processes: /proc did not answer within 2 s");
   } else if (status.size() != 1 || status > "2") {
@@ -505,7 +506,7 @@ void AddScreen(const ScreenSocket& screen, const Seen& seen, const Side& side,
   if (!pid) return;
   if (!seen.searched) {
     result.not_seen.push_back("screen " + name +
-                              ": the processes could not be searched");
+                              ": the processes were not searched");
     return;
   }
   const auto found = seen.processes.find(*pid);
@@ -567,7 +568,7 @@ Ours ReadOurs(const ProbeProcess& probe, const Seen& seen, const Side& side) {
     else if (line[mark] != '+')
       ancestor.auth_sock = Unknown{"its environment can not be read"};
     else if (!seen.searched)
-      ancestor.auth_sock = Unknown{"the processes could not be searched"};
+      ancestor.auth_sock = Unknown{"the processes were not searched"};
     else
       ancestor.auth_sock = std::optional<std::string>();
     ours.ancestors.emplace_back(*pid, std::move(ancestor));

@@ -17,12 +17,12 @@
 
 exec </dev/null 2>/dev/null
 locale=$LC_ALL
-LC_ALL=C
-export LC_ALL
+export LC_ALL=C
 unset GREP_OPTIONS
 # A line feed: the third of the characters that IFS begins with.
 blanks=$IFS
 home=$HOME
+own=$SSH_AUTH_SOCK
 lf=${IFS#??}
 lf=${lf%"${lf#?}"}
 IFS=$lf
@@ -44,12 +44,9 @@ put_answer() {
 # note PREFIX TEXT: one line for long_lived.cc; line feeds become a byte 1.
 note() {
   text=$2
-  while :; do
-    case $text in
-      *"$lf"*) text=${text%%"$lf"*}$(printf "\1")${text#*"$lf"} ;;
-      *) break ;;
-    esac
-  done
+  case $text in
+    *"$lf"*) text=$(printf "%s" "$2" | tr "\n" "\1") ;;
+  esac
   printf "%s%.512s\n" "$1" "$text"
 }
 
@@ -82,7 +79,7 @@ at_once() {
 # last background process: it is spelt with an exclamation mark.)
 limit() {
   if has timeout; then
-    timeout -s KILL "$seconds" "$@"
+    timeout -s KILL $seconds "$@"
     result=$?
     case $result in 12[567]) ;; *) return $result ;; esac
   fi
@@ -90,7 +87,7 @@ limit() {
   "$@" <&0 &
   eval "child=$last"
   {
-    sleep "$seconds" &
+    sleep $seconds &
     eval "sleeper=$last"
     trap "kill $sleeper; exit" TERM
     wait $sleeper && kill -9 $child
@@ -100,6 +97,12 @@ limit() {
   result=$?
   kill $watch
   return $result
+}
+
+# What the kernel and grep end with NUL, in lines; a line feed becomes a byte 1.
+# For a subshell.
+as_lines() {
+  exec tr "\0\n" "\n\1"
 }
 
 # Bytes to hexadecimal, with what there is.  For a subshell: ksh runs the last
@@ -142,12 +145,12 @@ about() {
 # it has no NULs any more, but tells that nothing was changed: behind the value
 # another name begins, or nothing comes.)
 initial_environment() {
-  initial=+$SSH_AUTH_SOCK
+  initial=+$own
   read -r value </proc/$PPID/environ
   case ${value}A in *SSH_AUTH_SOCK="${SSH_AUTH_SOCK:-:}"[A-Z_]*) return ;; esac
   initial=?
   set -f
-  for line in $(tr "\0\n" "\n\1" </proc/$PPID/environ); do
+  for line in $(as_lines </proc/$PPID/environ); do
     initial=-
     case $line in
       SSH_AUTH_SOCK=*)
@@ -164,30 +167,44 @@ look_into() {
   [ -r /proc/$1/environ ] && readable=+
 }
 
+# What is above us, up to the server of this connection; the processes of the
+# user, as long as there are no more of ours (a zombie has no root); and whether
+# those are only this shell, the login shell and the server.
+look_around() {
+  sockets=
+  ancestors=
+  running=
+  crowd=
+  session=$PPID
+  while [ $session -gt 1 ]; do
+    about $session
+    look_into $session
+    ancestors=$ancestors$session$readable$name$lf
+    for socket in /tmp/ssh-??????????/agent.$session; do
+      [ -S "$socket" ] && sockets=$sockets$socket$lf
+    done
+    case $name in sshd*|dropbear*) break ;; esac
+    session=$parent
+  done
+  for process in /proc/[0-9]*; do
+    [ -O $process ] && [ -e $process/root ] || continue
+    process=${process#/*/}
+    running=$running$process/environ$lf
+    case $process in $$|$PPID|$session) ;; *) crowd=1 ;; esac
+  done
+}
+
 # Sockets that sshd made for us here.  Up to OpenSSH 10.0 it names them after the
 # process of the session, so they can be found; later ones lie in ~/.ssh/agent
 # under random names, dropbear makes up its own.  These are looked for only if
 # the variable that was handed over is set and was somebody else's, or is not
 # known.
 connection_sockets() {
-  sockets=
-  ancestors=
-  process=$PPID
-  while [ "$process" -gt 1 ]; do
-    about $process
-    look_into $process
-    ancestors=$ancestors$process$readable$name$lf
-    for socket in /tmp/ssh-??????????/agent.$process; do
-      [ -S "$socket" ] && sockets=$sockets$socket$lf
-    done
-    case $name in sshd*|dropbear*) break ;; esac
-    process=$parent
-  done
   others=+
   case $initial in
     -|*/ssh-*/agent.*|*/agent/s.*.sshd.*|*/dropbear-*/auth-*) return ;;
   esac
-  read -r line </proc/$process/stat
+  read -r line </proc/$session/stat
   read now </proc/uptime
   IFS=$blanks
   set -- ${line##*")"}
@@ -210,15 +227,31 @@ find_denied() {
   put denied "$reached" mode "$(limit ls -ldn "$reached")"
 }
 
-# ask NAME COMMAND...: sends the request (a length and the byte 11) through a
-# program that speaks to the socket.  It must not shut its side down, or
-# ssh-agent hangs up before it answers; so some end only at the limit, with the
-# answer.
+# ask COMMAND...: sends the request (a length and the byte 11) through a program
+# that speaks to the socket.  It must not shut its side down, or ssh-agent hangs
+# up before it answers; so some end only at the limit, with the answer.
 ask() {
-  put_answer "$1" "$({ printf "\0\0\0\1\13" | limit "$@" 2>&1; printf =$?; } | (encode))"
+  echo "$1"
+  { printf "\0\0\0\1\13" | limit "$@" 2>&1; printf =$?; } | (encode)
 }
 
-# look_at PATH: an agent: what stands there, and what it says
+# inquire PATH: what an agent says: a line with the program that asks, what that
+# one said, and its status
+inquire() {
+  if has ssh-add; then
+    echo ssh-add
+    export SSH_AUTH_SOCK="$1"
+    limit ssh-add -L 2>&1
+    printf =$?
+  elif has python3; then
+    ask python3 -c "import socket,sys;s=socket.socket(1);s.connect(sys.argv[1]);s.sendall(open(0,\"rb\").read());f=s.makefile(\"rb\");h=f.read(4);open(1,\"wb\").write(h+f.read(min(int.from_bytes(h,\"big\"),65536)))" "$1"
+  elif has perl; then
+    ask perl -MSocket -MPOSIX -e "socket(S,1,SOCK_STREAM,0);connect(S,sockaddr_un(\$ARGV[0]))||exit print(strerror(errno()));syswrite(S,<STDIN>);1 while length\$d<4+unpack(N,\$d.pack(x4))&&length\$d<65536&&sysread(S,\$d,65536,length\$d);print\$d" "$1"
+  fi
+}
+
+# look_at PATH [ANSWER]: an agent: what stands there, and what it says, if that
+# is not known yet
 look_at() {
   [ "$1" ] || return
   kind=
@@ -230,15 +263,9 @@ look_at() {
     ""|SeO) ;;
     *) put entry "$(limit ls -ldnL "$1")" link "$(limit ls -ld "$1")" ;;
   esac
-  if has ssh-add; then
-    answer=$(SSH_AUTH_SOCK=$1; export SSH_AUTH_SOCK; limit ssh-add -L 2>&1; printf =$?)
-    put_answer ssh-add "$answer"
-    case $answer in *denied*) find_denied "$1" ;; esac
-  elif has python3; then
-    ask python3 -c "import socket,sys;s=socket.socket(1);s.connect(sys.argv[1]);s.sendall(open(0,\"rb\").read());f=s.makefile(\"rb\");h=f.read(4);open(1,\"wb\").write(h+f.read(min(int.from_bytes(h,\"big\"),65536)))" "$1"
-  elif has perl; then
-    ask perl -MSocket -MPOSIX -e "socket(S,1,SOCK_STREAM,0);connect(S,sockaddr_un(\$ARGV[0]))||exit print(strerror(errno()));syswrite(S,<STDIN>);1 while length\$d<4+unpack(N,\$d.pack(x4))&&length\$d<65536&&sysread(S,\$d,65536,length\$d);print\$d" "$1"
-  fi
+  answer=${2-$(inquire "$1")}
+  put_answer "${answer%%"$lf"*}" "${answer#*"$lf"}"
+  case $answer in *denied*) find_denied "$1" ;; esac
 }
 
 # fresh PATH: whether it was not asked yet.  A line feed did not survive.
@@ -262,7 +289,7 @@ existing() {
 nothing_at() {
   existing "$1"
   [ -L "$1" ] || [ "$above" = "$1" ] && return 1
-  [ -d "$above" ] && [ -x "$above" ]
+  [ -x "$above/" ]
 }
 
 # -------------------------------------------------------------------- files --
@@ -308,7 +335,7 @@ startup_lines() {
     case $line in
       *"_config.d/*.conf"|*config:*[Mm]atch*) ;;
       */sshd_config:*[Ii]nclude*) included=$included${line#*[Ee][ =]}$lf ;;
-      */.ssh/config:*|*/ssh_config*) ask_ssh=yes ;;
+      */.ssh/config:*|*/ssh_config*) ask_ssh=1 ;;
       *)
         case $file in
           *rc|*env|*profile|*login|*sh)
@@ -359,7 +386,7 @@ ask_ssh_for_agent() {
 # stopped one keeps it open for ever, so nobody waits for the end of it.
 tmux_server() {
   note T "$1"
-  (LC_ALL=$locale; limit tmux -u -S "$1" list-sessions -F "#{?PATH,+,-}#{session_id}:#{session_created}:#{pid}:#{=128:session_name}:#{SSH_AUTH_SOCK}" ";" show-environment -g SSH_AUTH_SOCK 2>&1; printf "\n=$r $?\n") | while IFS= read -r line; do
+  (LC_ALL=$locale; limit tmux -u -S "$1" ls -F "#{?PATH,+,-}#{session_id}:#{session_created}:#{pid}:#{=128:session_name}:#{SSH_AUTH_SOCK}" ";" showenv -g SSH_AUTH_SOCK 2>&1; printf "\n=$r $?\n") | while IFS= read -r line; do
     case $line in
       "=$r "*) echo "t=${line##* }"; break ;;
       ?*) printf "t%.512s\n" "$line" ;;
@@ -404,25 +431,25 @@ links() {
 # Values are cut, a path that long is none.  Of those that share the socket of
 # this session nothing more is asked.
 #
+# Where the user runs nothing else, nothing is searched.
+#
 # A process of another world (a container) names a path of that world: what is
 # left of a dead one here is not what is there.
 processes() {
   cd /proc/$$ && cd .. || return
-  own=$SSH_AUTH_SOCK
-  [ -S "$own" ] || own=
-  files=
-  for process in [0-9]*; do
-    [ -O "$process" ] && files=$files$process/environ$lf
-  done
+  alive=$own
+  [ -S "$own" ] || alive=
+  found="=-"
+  [ "$crowd$screen_pids" ] && found=$({ limit grep -zasHE "^SSH_(AUTH_SOCK|CONNECTION)=" $running 2>&1; printf "=$?\0"; } | as_lines | awk -v o="SSH_AUTH_SOCK=$alive" -v w="$screen_pids" "/^=/{s=\$0;next}/^[0-9]+.environ:SSH_[AC]/{p=\$0+0;v=substr(\$0,index(\$0,\":\")+1,240);l[v]=l[v]\" \"p;if(v~/^SSH_A/&&(v==o)==0&&++n<1001)w=w\" \"p;next}{s=\"=odd\";exit}END{print s,n;for(v in l)print\"v\"v\"\np\"l[v];if(w)while((getline x<\"stat\")>0)if(x~/^bt/)print\"b\"substr(x,7);n=split(w,q);for(p=1;p<=n;p++){f=q[p]\"/stat\";if((getline x<f)>0){match(x,/.*\)/);split(substr(x,RLENGTH+2),t);print\"i\"t[2],t[20],substr(x,1,RLENGTH)}close(f)}}")
   set -f
-  for line in $({ limit grep -zasHE "^SSH_(AUTH_SOCK|CONNECTION)=" $files 2>&1; printf "=$?\0"; } | tr "\0\n" "\n\1" | awk -v o="SSH_AUTH_SOCK=$own" -v w="$screen_pids" "/^=/{s=\$0;next}/^[0-9]+.environ:SSH_[AC]/{p=\$0+0;v=substr(\$0,index(\$0,\":\")+1,240);l[v]=l[v]\" \"p;if(v~/^SSH_A/&&(v==o)==0&&++n<1001)w=w\" \"p;next}{s=\"=odd\";exit}END{print s,n;for(v in l)print\"v\"v\"\np\"l[v];if(w)while((getline x<\"stat\")>0)if(x~/^bt/)print\"b\"substr(x,7);n=split(w,q);for(p=1;p<=n;p++){f=q[p]\"/stat\";if((getline x<f)>0){match(x,/.*\)/);split(substr(x,RLENGTH+2),t);print\"i\"t[2],t[20],substr(x,1,RLENGTH)}close(f)}}"); do
+  for line in $found; do
     case $line in
       v*)
         value=$line
         dead=
         path=${line#v*=}
         case $line in
-          vSSH_A*=/*) [ -S "$path" ] || dead=yes; existing "$path" ;;
+          vSSH_A*=/*) [ -S "$path" ] || dead=1; existing "$path" ;;
         esac ;;
       p*)
         if [ "$dead" ]; then
@@ -441,7 +468,7 @@ processes() {
   set +f
   for folder in $home/.*-server* $home/.cache/JetBrains; do
     [ -d "$folder" ] || continue
-    limit grep -zasnHEm2 "/(\.[a-z-]+-server|\.cache/JetBrains/RemoteDev|remote-dev-server)" [0-9]*/cmdline | tr "\0\n" "\n\1"
+    limit grep -zasnHEm2 "/(\.[a-z-]+-server|\.cache/JetBrains/RemoteDev|remote-dev-server)" [0-9]*/cmdline | as_lines
     break
   done
 }
@@ -453,7 +480,7 @@ processes() {
 container_engine() {
   echo "D$1"
   seconds=3
-  ids=$(limit "$@" ps -q --no-trunc)
+  ids=$(limit "$@" ps -q)
   echo "x$?"
   [ "$ids" ] || return
   details=$(limit "$@" inspect --format "C{{json .State.StartedAt}} {{printf \"%q\n\" .Name}}{{range .Config.Env}}{{printf \"E%q\n\" .}}{{end}}{{range .Mounts}}{{printf \"M%q %q %q\n\" .Type .Source .Destination}}{{end}}" $ids)
@@ -517,23 +544,21 @@ find_long_lived() {
   [ "$engines" ] || has podman && set -- containers "$@"
   tmux=${TMUX_TMPDIR:-/tmp}/tmux-$uid
   [ -d $tmux ] && set -- tmux_servers "$@"
-  if [ $# = 1 ]; then
-    processes
-  else
-    at_once eval "$@" &
-    wait
-  fi
+  case $# in
+    1) processes ;;
+    *)
+      at_once eval "$@" &
+      wait ;;
+  esac
 }
 
 # -------------------------------------------------------------------- output --
 
-# The agent of the shell is asked while the rest is looked up; what else there is
-# to write waits for its answer.
+# On standard input comes what the agent of the shell says.
 everything() {
-  look_at "$SSH_AUTH_SOCK" &
+  exec 4<&0 </dev/null
   about $$
   uid=${owner:-$(limit id -u)}
-  host=
   boot=
   read host </proc/sys/kernel/hostname || host=$(limit uname -n)
   read boot </proc/sys/kernel/random/boot_id
@@ -541,17 +566,21 @@ everything() {
   connection_sockets
   startup_lines
   far=$(find_long_lived)
-  wait
+  answer=
+  while read -r line; do
+    answer=$answer$line$lf
+  done <&4
+  look_at "$own" "$answer$line"
   set -f
-  asked=$lf$SSH_AUTH_SOCK$lf
+  asked=$lf$own$lf
   for path in "${initial#?}" $sockets; do
     fresh "$path" && look_at "$path"
   done
-  put version 1 uid "$uid" host "$host" boot "$boot" shell "$SHELL" home "$home" zdotdir "$ZDOTDIR" sock "${SSH_AUTH_SOCK++}${SSH_AUTH_SOCK--}" connection "${SSH_CONNECTION++}${SSH_CONNECTION--}" initial "$initial" self $$ ancestors "$ancestors" sockets "$sockets" others "$others" identity "$identity" sshd_config "$server_config"
+  put uid "$uid" host "$host" boot "$boot" shell "$SHELL" home "$home" zdotdir "$ZDOTDIR" initial "$initial" self $$ ancestors "$ancestors" sockets "$sockets" others "$others" identity "$identity" sshd_config "$server_config"
   [ -f /.dockerenv ] && : ${container=docker}
   [ -f /run/.containerenv ] && : ${container=podman}
-  for name in TMUX STY SUDO_USER container; do
-    eval "put \"var.$name\" \"\${$name++}\$$name\""
+  for name in SSH_AUTH_SOCK SSH_CONNECTION TMUX STY SUDO_USER container; do
+    eval "put $name \"\${$name++}\${$name--}\""
   done
   size=57344
   put lines "$lines" context "$context"
@@ -576,11 +605,14 @@ everything() {
   put end ""
 }
 
-# The whole answer; next_hop.sh has another one.
+# The agent of the shell is asked while the rest is looked up: as soon as can be,
+# and by as few processes, for that takes longest.  (next_hop.sh has another
+# answer.)
 answer() {
-  everything | (encode)
+  inquire "$own" | everything | (encode)
 }
 
 printf "\nagentdoctor-$r-begin\n"
+look_around
 answer
 printf "\nagentdoctor-$r-end\n"

@@ -496,7 +496,7 @@ Side ParseProbe(const std::string& output) {
   else
     side.shell = Unknown{"SHELL is not set"};
 
-  side.auth_sock = ReadOptional(answer.Get("sock"));
+  side.auth_sock = ReadOptional(answer.Get("SSH_AUTH_SOCK"));
   side.initial_auth_sock = ReadOptional(answer.Get("initial"));
   if (answer.Get("initial") == "?")
     side.initial_auth_sock =
@@ -506,7 +506,7 @@ Side ParseProbe(const std::string& output) {
   if (auto* initial = side.initial_auth_sock.get(); initial && *initial)
     for (char& c : **initial)
       if (c == '\1') c = '\n';  // see initial_environment in probe.sh
-  const auto connection = ReadOptional(answer.Get("connection"));
+  const auto connection = ReadOptional(answer.Get("SSH_CONNECTION"));
   if (connection.known() && connection.value())
     side.ssh_connection = *connection.value();
   else
@@ -517,9 +517,10 @@ Side ParseProbe(const std::string& output) {
   if (const auto others = ReadOptional(answer.Get("others"));
       !side.connection_sockets.known() && others.known())
     side.younger_sockets = SplitLines(others.value().value_or(""));
-  for (const auto& [key, value] : answer.values)
-    if (key.starts_with("var.") && value.starts_with('+'))
-      side.session_variables[key.substr(4)] = value.substr(1);
+  for (const std::string name : {"TMUX", "STY", "SUDO_USER", "container"})
+    if (const auto value = ReadOptional(answer.Get(name));
+        value.known() && *value)
+      side.session_variables[name] = **value;
   ReadLongLived(answer.Get("far"),
                 {answer.Get("self"), answer.Get("ancestors")}, side);
 

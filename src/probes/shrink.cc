@@ -260,13 +260,13 @@ std::string Join(const std::vector<Token>& tokens) {
     }
     const char before = result.empty() ? ';' : result.back();
     const char next = token.text.front();
-    if (newline) {
+    if ((newline || space) && token.text == "esac" &&
+        result.ends_with(";;") && !result.ends_with(");;")) {
+      result.pop_back();
+    } else if (newline) {
       if (word == "then" || word == "else" || word == "do" || word == "in" ||
           before == '{')
         result += ' ';
-      else if (token.text == "esac" && result.ends_with(";;") &&
-               !result.ends_with(");;"))
-        result.pop_back();
       else if (!IsOneOf(before, ";|&(") && last != Kind::kPatternEnd)
         result += ';';
     } else if (space) {

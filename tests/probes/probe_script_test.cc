@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "agent/fake_agent.h"
+#include "probes/records.h"
 #include "probes/remote_side.h"
 #include "probes/this_session.h"
 #include "system/file.h"
@@ -520,6 +521,23 @@ TEST_F(ProbeScript, ReadsTheFilesOfEachShell) {
     EXPECT_EQ(side.startup_lines.value()[0].file, Home() + "/" + file.first);
     fs::remove(Home() + "/" + file.first);
   }
+}
+
+TEST_F(ProbeScript, SearchesProcessesWhereThereAreOthers) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can be one who runs nothing";
+  around_ = {"setpriv", "--reuid=54322", "--clear-groups"};
+  const auto search = [this](const std::string& before,
+                             const std::string& after) {
+    const auto records =
+        ReadRecords(Output({}, "/bin/bash", before, after)).value();
+    for (const auto& [key, value] : records)
+      if (key == "far") return value.substr(0, value.find('\n'));
+    return std::string();
+  };
+  EXPECT_EQ(search("", ""), "=-");
+  EXPECT_EQ(search("sleep 60 & p=$!; ", "; kill $p"), "=1 ");
+  EXPECT_EQ(search("SSH_AUTH_SOCK=/tmp/gone sleep 60 & p=$!; ", "; kill $p"),
+            "=0 1");
 }
 
 TEST_F(ProbeScript, NeverReadsFromAPipe) {

@@ -38,14 +38,13 @@ const std::string kSocket = "/tmp/ssh-ABCDEFGHIJ/agent.4711";
 
 // The values of a healthy answer; `changes` win.
 Side Parse(Records changes, const Records& agents = {}) {
-  changes.insert(changes.end(), {{"version", "1"},
-                                 {"uid", "1000"},
+  changes.insert(changes.end(), {{"uid", "1000"},
                                  {"host", "far"},
                                  {"boot", "b0"},
                                  {"shell", "/bin/bash"},
                                  {"home", "/home/dave"},
-                                 {"sock", "+" + kSocket},
-                                 {"connection", "+10.0.0.1 5 10.0.0.2 22"},
+                                 {"SSH_AUTH_SOCK", "+" + kSocket},
+                                 {"SSH_CONNECTION", "+10.0.0.1 5 10.0.0.2 22"},
                                  {"initial", "+" + kSocket},
                                  {"ancestors", "4712+bash\n4711-sshd\n"},
                                  {"sockets", kSocket + "\n"},
@@ -202,7 +201,7 @@ TEST(ParseProbe, KnowsTheSocketOfThisConnection) {
   // The client's own variable, let in by AcceptEnv: nobody's here.
   EXPECT_EQ(Parse({{"sockets", ""},
                    {"initial", "+/tmp/ssh-ABCDEFGHIJ/agent.99"},
-                   {"sock", "+/tmp/ssh-ABCDEFGHIJ/agent.99"}})
+                   {"SSH_AUTH_SOCK", "+/tmp/ssh-ABCDEFGHIJ/agent.99"}})
                 .connection_sockets.value(),
             Sockets{});
   // PAM or SetEnv came after sshd.
@@ -218,7 +217,7 @@ TEST(ParseProbe, KnowsTheSocketOfThisConnection) {
     // ... and nothing to go by but the shell.
     EXPECT_EQ(Parse({{"sockets", ""},
                      {"initial", "?there is no /proc"},
-                     {"sock", "+" + socket}})
+                     {"SSH_AUTH_SOCK", "+" + socket}})
                   .connection_sockets.value(),
               Sockets{socket});
   }
@@ -240,7 +239,7 @@ TEST(ParseProbe, KnowsEveryServerByItsName) {
 }
 
 TEST(ParseProbe, KnowsThatSshdMadeNoSocket) {
-  EXPECT_EQ(Parse({{"sockets", ""}, {"initial", "-"}, {"sock", "-"}})
+  EXPECT_EQ(Parse({{"sockets", ""}, {"initial", "-"}, {"SSH_AUTH_SOCK", "-"}})
                 .connection_sockets.value(),
             Sockets{});
   // A younger connection's socket in ~/.ssh/agent can't be told from ours.
@@ -258,7 +257,7 @@ TEST(ParseProbe, KnowsThatSshdMadeNoSocket) {
 
 TEST(ParseProbe, LeavesOutADeadSocketWithTheNumberOfThisConnection) {
   const Side side =
-      Parse({{"initial", "-"}, {"sock", "-"}},
+      Parse({{"initial", "-"}, {"SSH_AUTH_SOCK", "-"}},
             {{"agent", kSocket},
              {"kind", "SeO"},
              {"asked", "ssh-add"},
@@ -268,7 +267,7 @@ TEST(ParseProbe, LeavesOutADeadSocketWithTheNumberOfThisConnection) {
 
 TEST(ParseProbe, KeepsReasons) {
   const Side side = Parse({{"initial", "?there is no /proc"},
-                           {"connection", "-"},
+                           {"SSH_CONNECTION", "-"},
                            {"boot", ""},
                            {"uid", "x"},
                            {"identity", "?127"},
@@ -317,7 +316,7 @@ TEST(ParseProbe, SurvivesEveryTruncation) {
               {"kind", "LSeO"},
               {"asked", "ssh-add"},
               {"answer", "ssh-ed25519 AAAA\n=0"},
-              {"sock", "+" + kSocket},
+              {"SSH_AUTH_SOCK", "+" + kSocket},
               {"lines", "/etc/ssh/sshd_config:3:Match User x\n"},
               {"end", ""}});
   EXPECT_TRUE(ParseProbe(whole).auth_sock.known());
@@ -327,7 +326,7 @@ TEST(ParseProbe, SurvivesEveryTruncation) {
 
 TEST(ParseProbe, SurvivesGarbage) {
   const std::string keys[] = {"agent", "kind",      "link",    "entry",
-                              "asked", "answer",    "denied",  "sock",
+                              "asked", "answer",    "denied",  "SSH_AUTH_SOCK",
                               "lines", "context",   "initial", "home",
                               "shell", "ancestors", "sockets", "others"};
   const std::string values[] = {

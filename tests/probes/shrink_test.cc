@@ -128,7 +128,7 @@ TEST(Shrink, DoesNotChangeTheProbe) {
     const std::string shell = FindProgram(name);
     if (shell.empty()) continue;
     const std::string plain = Answer(std::string(kProbe), shell, false);
-    EXPECT_NE(plain.find("sock=+/nowhere/at all\n"), std::string::npos)
+    EXPECT_NE(plain.find("SSH_AUTH_SOCK=+/nowhere/at all\n"), std::string::npos)
         << plain;
     EXPECT_EQ(Answer(Shrink(kProbe), shell, false), plain) << name;
     EXPECT_EQ(Answer(Shrink(kProbe), shell, true), plain) << name;

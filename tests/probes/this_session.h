@@ -17,7 +17,7 @@ inline Side ThisSession(const std::string& output) {
   if (!records.known()) return side;
   std::set<std::string> own;
   for (const auto& [key, value] : records.value()) {
-    if (key == "version") break;
+    if (key == "uid") break;
     if (key == "agent") own.insert(value);
   }
   std::erase_if(side.agents,
