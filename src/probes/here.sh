@@ -139,7 +139,7 @@ here() {
   tmux=${TMUX_TMPDIR:-/tmp}/tmux-$uid
   read host </proc/sys/kernel/hostname || host=$(limit uname -n)
   initial_environment
-  look_around
+  look_around /proc/[0-9]*
   server=$name
   far=$({ screens; processes; } | { tmux_servers | { links; cat; }; cat; })
 

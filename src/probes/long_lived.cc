@@ -319,10 +319,9 @@ void ReadContainerLine(char kind, std::string_view line, Seen& seen) {
 }
 
 // "STATUS NUMBER" of the search of all environments; of so many processes more
-// was to be asked.  "-": there is nothing besides this session to be searched.
+// was to be asked.
 void ReadSearch(std::string_view line, Seen& seen) {
   const std::string_view status = Cut(line, ' ');
-  if (status == "-") return;
   if (status == "137" || status == "124") {
     seen.not_seen.emplace_back("processes: /proc did not answer within 2 s");
   } else if (status.size() != 1 || status > "2") {
@@ -382,6 +381,9 @@ Seen ReadLines(const std::string& text) {
     switch (line.front()) {
       case '=':
         ReadSearch(rest, seen);
+        searched = true;
+        break;
+      case '-':  // nothing besides this session
         searched = true;
         break;
       case 'l':

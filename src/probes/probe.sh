@@ -167,9 +167,9 @@ look_into() {
   [ -r /proc/$1/environ ] && readable=+
 }
 
-# What is above us, up to the server of this connection; the processes of the
-# user, as long as there are no more of ours (a zombie has no root); and whether
-# those are only this shell, the login shell and the server.
+# look_around PROCESS...: what is above us, up to the server of this connection;
+# which of the processes are the user's (a zombie has no root); and whether those
+# are only this shell, the login shell and the server.
 look_around() {
   sockets=
   ancestors=
@@ -186,7 +186,7 @@ look_around() {
     case $name in sshd*|dropbear*) break ;; esac
     session=$parent
   done
-  for process in /proc/[0-9]*; do
+  for process; do
     [ -O $process ] && [ -e $process/root ] || continue
     process=${process#/*/}
     running=$running$process/environ$lf
@@ -425,9 +425,10 @@ links() {
   done
 }
 
-# =: how the search went; v: a value, of these processes (p); i: parent and start
-# of a process, number and name; without a letter: the words of command lines
-# that name an editor (these keep a folder at home); b: when the machine started.
+# =: how the search went, -: there was none; v: a value, of these processes (p);
+# i: parent and start of a process, number and name; without a letter: the words
+# of command lines that name an editor (these keep a folder at home); b: when the
+# machine started.
 # Values are cut, a path that long is none.  Of those that share the socket of
 # this session nothing more is asked.
 #
@@ -439,7 +440,7 @@ processes() {
   cd /proc/$$ && cd .. || return
   alive=$own
   [ -S "$own" ] || alive=
-  found="=-"
+  found=-
   [ "$crowd$screen_pids" ] && found=$({ limit grep -zasHE "^SSH_(AUTH_SOCK|CONNECTION)=" $running 2>&1; printf "=$?\0"; } | as_lines | awk -v o="SSH_AUTH_SOCK=$alive" -v w="$screen_pids" "/^=/{s=\$0;next}/^[0-9]+.environ:SSH_[AC]/{p=\$0+0;v=substr(\$0,index(\$0,\":\")+1,240);l[v]=l[v]\" \"p;if(v~/^SSH_A/&&(v==o)==0&&++n<1001)w=w\" \"p;next}{s=\"=odd\";exit}END{print s,n;for(v in l)print\"v\"v\"\np\"l[v];if(w)while((getline x<\"stat\")>0)if(x~/^bt/)print\"b\"substr(x,7);n=split(w,q);for(p=1;p<=n;p++){f=q[p]\"/stat\";if((getline x<f)>0){match(x,/.*\)/);split(substr(x,RLENGTH+2),t);print\"i\"t[2],t[20],substr(x,1,RLENGTH)}close(f)}}")
   set -f
   for line in $found; do
@@ -554,9 +555,10 @@ find_long_lived() {
 
 # -------------------------------------------------------------------- output --
 
-# On standard input comes what the agent of the shell says.
+# everything PROCESS...: on standard input comes what the agent of the shell says
 everything() {
   exec 4<&0 </dev/null
+  look_around "$@"
   about $$
   uid=${owner:-$(limit id -u)}
   boot=
@@ -606,13 +608,13 @@ everything() {
 }
 
 # The agent of the shell is asked while the rest is looked up: as soon as can be,
-# and by as few processes, for that takes longest.  (next_hop.sh has another
-# answer.)
+# and by as few processes, for that takes longest.  Of the processes those count
+# that are there before ours.  (next_hop.sh has another answer.)
 answer() {
-  inquire "$own" | everything | (encode)
+  set -- /proc/[0-9]*
+  inquire "$own" | everything "$@" | (encode)
 }
 
 printf "\nagentdoctor-$r-begin\n"
-look_around
 answer
 printf "\nagentdoctor-$r-end\n"

@@ -260,8 +260,8 @@ std::string Join(const std::vector<Token>& tokens) {
     }
     const char before = result.empty() ? ';' : result.back();
     const char next = token.text.front();
-    if ((newline || space) && token.text == "esac" &&
-        result.ends_with(";;") && !result.ends_with(");;")) {
+    if ((newline || space) && token.text == "esac" && result.ends_with(";;") &&
+        !result.ends_with(");;")) {
       result.pop_back();
     } else if (newline) {
       if (word == "then" || word == "else" || word == "do" || word == "in" ||

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -37,6 +38,10 @@ double Median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
+/// Two ordinary users, who need not exist.
+constexpr uid_t kAlice = 54321;
+constexpr uid_t kDave = 54322;
+
 class Bench : public Lab {
  public:
   explicit Bench(int rounds) : rounds_(rounds) {}
@@ -47,6 +52,13 @@ class Bench : public Lab {
     std::filesystem::permissions(far, std::filesystem::perms::owner_all);
     const Server server = StartServer(
         {.config = "SetEnv TMUX_TMPDIR=" + far + " SCREENDIR=" + far});
+    // An ordinary user, where that can be: root's are all the processes of the
+    // system.
+    if (geteuid() == 0) {
+      MakeDave(kDave);
+      if (chown(far.c_str(), kDave, kDave) != 0)
+        throw std::runtime_error("chown " + far);
+    }
     // For the sockets of agents.
     std::filesystem::permissions(Folder(), std::filesystem::perms::all);
     SitElsewhere();
@@ -95,7 +107,7 @@ class Bench : public Lab {
  private:
   /// The client is another user than the server's, where that can be: else its
   /// own processes would be among those of the far side, and name a live agent.
-  void SitElsewhere() { BecomeUser(54321); }
+  void SitElsewhere() { BecomeUser(kAlice); }
 
   void Configure(const std::string& config) {
     WriteConfig(config);
@@ -105,7 +117,7 @@ class Bench : public Lab {
   /// The user on the far side runs this.
   Program Far(const Words& argv) {
     Launch launch = ClientLaunch(argv);
-    launch.uid = geteuid();
+    if (geteuid() == 0) launch.uid = kDave;
     launch.environment.erase("SSH_AUTH_SOCK");
     return Start(launch);
   }

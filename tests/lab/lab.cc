@@ -182,7 +182,7 @@ std::string Server::Log() const { return program.Errors(); }
 
 // ---------------------------------------------------------------------- lab --
 
-Lab::Lab() : folder_(MakeFolder()), uid_(geteuid()) {
+Lab::Lab() : folder_(MakeFolder()), uid_(geteuid()), dave_uid_(geteuid()) {
   AdoptOrphans();
   chmod(folder_.c_str(), 0755);
   for (const char* name :
@@ -224,7 +224,7 @@ std::string Lab::RemoteHome(const std::string& name) const {
 }
 
 void Lab::WritePasswords() {
-  const std::string ours = std::to_string(geteuid());
+  const std::string ours = std::to_string(dave_uid_);
   const std::string group = ":" + std::to_string(getegid()) + "::";
   const std::string alice = "alice:x:" + std::to_string(uid_) + group + Home();
   const std::string dave =
@@ -313,17 +313,20 @@ void Lab::SetEnv(const std::string& name, const std::string& value) {
 
 void Lab::UnsetEnv(const std::string& name) { environment_.erase(name); }
 
+void Lab::Own(const std::string& folder, uid_t uid) {
+  if (lchown(folder.c_str(), uid, uid) != 0)
+    throw std::system_error(errno, std::generic_category(), folder);
+  for (const auto& entry : fs::recursive_directory_iterator(folder))
+    if (lchown(entry.path().c_str(), uid, uid) != 0)
+      throw std::system_error(errno, std::generic_category(), entry.path());
+}
+
 void Lab::BecomeUser(uid_t uid) {
   if (geteuid() != 0) return;
   uid_ = uid;
   WritePasswords();
-  for (const std::string& place : {Home(), folder_ + "/tmp", folder_ + "/io"}) {
-    if (lchown(place.c_str(), uid, uid) != 0)
-      throw std::system_error(errno, std::generic_category(), place);
-    for (const auto& entry : fs::recursive_directory_iterator(place))
-      if (lchown(entry.path().c_str(), uid, uid) != 0)
-        throw std::system_error(errno, std::generic_category(), entry.path());
-  }
+  for (const std::string& place : {Home(), folder_ + "/tmp", folder_ + "/io"})
+    Own(place, uid);
 }
 
 // ------------------------------------------------------------------ servers --
@@ -396,6 +399,13 @@ Server Lab::StartServer(const ServerOptions& options) {
     }
   }
   throw std::runtime_error("sshd: " + server.Log());
+}
+
+void Lab::MakeDave(uid_t uid) {
+  if (geteuid() != 0) return;
+  dave_uid_ = uid;
+  WritePasswords();
+  Own(RemoteHome(), uid);
 }
 
 void Lab::SetLoginShell(const std::string& shell) {

@@ -138,6 +138,8 @@ class Lab : public ::testing::Test {
   /// that others can write to, so it gets a mount namespace; throws
   /// std::runtime_error where that can't be had.
   Server StartTinySsh(const Words& options = {});
+  /// dave is this user from now on (only if we are root), and his home is his.
+  void MakeDave(uid_t uid);
   /// dave's login shell.
   void SetLoginShell(const std::string& shell);
   /// Lines for a server's `config`, with which programs on the far side see
@@ -188,6 +190,7 @@ class Lab : public ::testing::Test {
  private:
   Environment ClientEnvironment() const;
   void WritePasswords();
+  static void Own(const std::string& folder, uid_t uid);
   /// Makes a server's folder, and ~/.ssh/authorized_keys of the far side.
   Server PrepareOther(const std::string& key_options);
   /// Runs a server's program as a server, its output in its folder.
@@ -204,6 +207,7 @@ class Lab : public ::testing::Test {
   Environment environment_;
   std::string shell_ = "/bin/bash";
   uid_t uid_;
+  uid_t dave_uid_;
   Words keys_;
   int servers_ = 0;
   int runs_ = 0;

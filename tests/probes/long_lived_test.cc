@@ -161,7 +161,7 @@ TEST(LongLived, SaysWhatIsKnownOfAncestors) {
   EXPECT_EQ(side.ancestors[0].name, "tmux: server");
   EXPECT_EQ(side.ancestors[0].auth_sock.value(), std::nullopt);
   EXPECT_FALSE(side.ancestors[1].auth_sock.known());
-  for (const std::string search : {"", "=-\n"})
+  for (const std::string search : {"", "-\n"})
     EXPECT_FALSE(Read(search, {.self = "9", .ancestors = "8+sh\n"})
                      .ancestors[0]
                      .auth_sock.known());
@@ -246,7 +246,7 @@ TEST(LongLived, SaysHowTheSearchWent) {
     return reasons.empty() ? std::string() : reasons.front();
   };
   EXPECT_EQ(not_seen("=1 \n"), "");
-  EXPECT_EQ(not_seen("=-\n"), "");
+  EXPECT_EQ(not_seen("-\n"), "");
   EXPECT_EQ(not_seen("=2 1000\n"), "");
   EXPECT_EQ(not_seen("=2 1234\n"),
             "processes: only 1000 of 1234 were looked at");

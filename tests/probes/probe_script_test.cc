@@ -534,7 +534,7 @@ TEST_F(ProbeScript, SearchesProcessesWhereThereAreOthers) {
       if (key == "far") return value.substr(0, value.find('\n'));
     return std::string();
   };
-  EXPECT_EQ(search("", ""), "=-");
+  EXPECT_EQ(search("", ""), "-");
   EXPECT_EQ(search("sleep 60 & p=$!; ", "; kill $p"), "=1 ");
   EXPECT_EQ(search("SSH_AUTH_SOCK=/tmp/gone sleep 60 & p=$!; ", "; kill $p"),
             "=0 1");
