@@ -283,7 +283,7 @@ class Bench : public Lab {
 }  // namespace agentdoctor::lab
 
 int main(int argc, char** argv) {
-  const int rounds = argc > 1 ? std::atoi(argv[1]) : 25;
+  const int rounds = argc > 1 ? std::atoi(argv[1]) : 60;
   try {
     agentdoctor::lab::Bench(std::max(rounds, 1)).TestBody();
   } catch (const std::exception& error) {

@@ -363,7 +363,7 @@ Server Lab::StartServer(const ServerOptions& options) {
     authorized +=
         (options.key_options.empty() ? "" : options.key_options + " ") +
         ReadText(key);
-  WriteText(server.folder + "/authorized_keys", authorized);
+  WriteText(server.folder + "/authorized_keys", authorized, 0644);
 
   // Another process may take the port between our look and sshd's bind.
   for (int attempt = 0; attempt < 5; ++attempt) {
