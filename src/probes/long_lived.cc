@@ -129,8 +129,9 @@ struct Seen {
   std::vector<std::string> links = {};
   std::vector<std::string> not_seen = {};
   std::string engine = {};
-  bool engine_listed = false;  ///< its ps has ended
-  bool searched = false;       ///< the processes
+  bool engine_listed = false;       ///< its ps has ended
+  std::string inspect_failed = {};  ///< so, unless it says something
+  bool searched = false;            ///< the processes
   std::int64_t boot = 0;
 };
 
@@ -287,13 +288,22 @@ std::optional<std::int64_t> ReadTime(std::string_view text) {
   return seconds;
 }
 
+// One of several containers may have ended in between; that all did is less
+// likely than a failure.
+void EndEngine(Seen& seen) {
+  if (!seen.inspect_failed.empty())
+    seen.not_seen.push_back(std::exchange(seen.inspect_failed, {}));
+}
+
 void ReadContainerLine(char kind, std::string_view line, Seen& seen) {
   if (kind == 'D') {
+    EndEngine(seen);
     seen.engine = line;
     seen.engine_listed = false;
     return;
   }
   if (kind == 'C') {
+    seen.inspect_failed.clear();
     Container container{.engine = seen.engine};
     container.since = ReadTime(CutQuoted(line));
     container.name = CutQuoted(line);
@@ -361,9 +371,9 @@ void ReadEngineStatus(std::string_view status, Seen& seen) {
   const std::string command = seen.engine + (first ? " ps" : " inspect");
   if (status == "137" || status == "124")
     seen.not_seen.push_back(command + " did not answer within 3 s");
-  else if (first)
-    seen.not_seen.push_back(command + " ended with status " +
-                            std::string(status));
+  else
+    (first ? seen.not_seen.emplace_back() : seen.inspect_failed) =
+        command + " ended with status " + std::string(status);
 }
 
 Seen ReadLines(const std::string& text) {
@@ -437,6 +447,7 @@ Seen ReadLines(const std::string& text) {
         break;
     }
   }
+  EndEngine(seen);
   if (!searched && seen.not_seen.empty())
     seen.not_seen.emplace_back("processes: there is no /proc, tr or awk");
   return seen;

@@ -266,6 +266,12 @@ TEST(LongLived, SaysHowAnEngineAnswered) {
   EXPECT_EQ(not_seen("Ddocker\nx0\nx137\nDpodman\nx1\n"),
             (Texts{"docker inspect did not answer within 3 s",
                    "podman ps ended with status 1"}));
+  EXPECT_EQ(not_seen("Ddocker\nx0\nx125\nDpodman\nx0\nx1\n"),
+            (Texts{"docker inspect ended with status 125",
+                   "podman inspect ended with status 1"}));
+  // One that has ended in between.
+  EXPECT_EQ(not_seen("Dpodman\nx0\nx1\nC\"2026-01-01T00:00:00Z\" \"a\"\n"),
+            Texts{});
   EXPECT_EQ(not_seen("Ddocker\nx127\n").size(), 1U);
   EXPECT_EQ(not_seen("Dpodman\nx127\n"), Texts{});
 }
