@@ -167,9 +167,10 @@ look_into() {
   [ -r /proc/$1/environ ] && readable=+
 }
 
-# look_around PROCESS...: what is above us, up to the server of this connection;
-# which of the processes are the user's (a zombie has no root); and whether those
-# are only this shell, the login shell and the server.
+# look_around PROCESS...: what is above us, up to the server of this connection,
+# and the sockets that sshd made for it (up to OpenSSH 10.0 they are named after
+# its process); which of the processes are the user's (a zombie has no root); and
+# whether those are only this shell, the login shell and the server.
 look_around() {
   sockets=
   ancestors=
@@ -194,11 +195,9 @@ look_around() {
   done
 }
 
-# Sockets that sshd made for us here.  Up to OpenSSH 10.0 it names them after the
-# process of the session, so they can be found; later ones lie in ~/.ssh/agent
-# under random names, dropbear makes up its own.  These are looked for only if
-# the variable that was handed over is set and was somebody else's, or is not
-# known.
+# The sockets of later ones lie in ~/.ssh/agent under random names, dropbear makes
+# up its own.  These are looked for only if the variable that was handed over is
+# set and was somebody else's, or is not known.
 connection_sockets() {
   others=+
   case $initial in

@@ -29,8 +29,8 @@ constexpr Milliseconds kGrace{200};
 /// What is still to come after the end: a grandchild may hold the streams open
 /// for ever, and so may a multiplexing master.
 constexpr Milliseconds kDrain{50};
-/// Messages may wait so long for each other: `ssh -v` writes one at a time, and
-/// to wake up for each takes time from ssh.
+/// Messages may wait so long for each other: a child writes one at a time, and
+/// to wake up for each takes time from it.
 constexpr Milliseconds kGather{10};
 /// A killed process that is not gone by then hangs in the kernel.
 constexpr Milliseconds kReap{1000};

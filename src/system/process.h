@@ -36,7 +36,8 @@ struct Command {
   /// Keep the terminal and the session of this process, so that the child
   /// may ask the person in front of it.
   bool interactive = false;
-  /// Each complete line of standard error, as it comes.
+  /// Each complete line of standard error, as it comes; without a `done`
+  /// (WaitUntil) some may wait 10 ms for each other.
   std::function<void(std::string_view)> on_error_line = {};
   /// Each piece of standard output as it comes; return true to end the child.
   std::function<bool(std::string_view)> on_output = {};
